@@ -1,0 +1,130 @@
+"""The composition: a configuration becomes an ASGI application. The only place that knows every part."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+
+from litestar import Litestar
+from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp
+
+from app.config import LoadedConfig, config_path, load, state_dir, watch
+from app.contract import document
+from app.contract.binding import bind
+from app.engines.registry import Engines, registered_engines
+from app.errors import GatewayError
+from app.http.chat_completions import ChatCompletions
+from app.http.contract_document import ContractDocument
+from app.http.edge import Edge
+from app.http.error_response import http_exception_handler, on_crash, on_gateway_error
+from app.http.guard import guard
+from app.http.health import Health
+from app.http.model_list import ModelList
+from app.runs.run import Runs
+from app.security.authenticator import Authenticator
+from app.security.secret import resolve_secret
+from app.sessions.deferred import DeferredStore, open_sqlite
+
+_log = logging.getLogger("zero")
+
+STORE_FILE = "sessions.sqlite3"
+
+
+class Gateway:
+    """A gateway's parts, put together.
+
+    Args:
+        loaded: The configuration to begin with.
+        environ: Environment variables, for the secret and the state directory.
+
+    Raises:
+        ConfigError: If the configured mode's secret is set nowhere.
+        ContractMismatchError: If contract and handlers don't match.
+        StaleContractError: If the generated models are older than the contract.
+    """
+
+    def __init__(self, loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
+        self.loaded = loaded
+        self._environ = environ
+        self.engines = Engines(lambda: self.loaded.config)
+        self.store = DeferredStore(lambda: open_sqlite(str(state_dir(environ) / STORE_FILE)))
+        self.runs = Runs(self.engines, self.store)
+        # gateway.* takes effect at the start only, so this needs no asking anew.
+        gateway = loaded.config.gateway
+        self.authenticator = Authenticator(resolve_secret(gateway.auth, environ), loaded.config)
+        self.app: ASGIApp = Edge(self._litestar(gateway.http.endpoints.chat_completions.enabled))
+
+    def _litestar(self, enabled: bool) -> Litestar:
+        contract = document.load()
+        chat = ChatCompletions(self.runs, lambda: self.loaded)
+        models = ModelList(lambda: self.loaded, created=int(self.loaded.path.stat().st_mtime))
+        health = Health(self.store)
+        served = ContractDocument(contract)
+        routes = bind(
+            contract.operations,
+            {
+                "createChatCompletion": chat.create,
+                "listModels": models.list,
+                "retrieveModel": models.retrieve,
+                "getHealth": health.health,
+                "getReadiness": health.readiness,
+                "getContractJson": served.json,
+                "getContractYaml": served.yaml,
+            },
+        )
+        return Litestar(
+            route_handlers=routes,
+            guards=[guard(self.authenticator, lambda: enabled)],
+            exception_handlers={
+                GatewayError: on_gateway_error,
+                HTTPException: http_exception_handler(lambda: enabled),
+                Exception: on_crash,
+            },
+            lifespan=[self._lifespan],
+            openapi_config=None,  # the contract is ours, not one that Litestar makes up
+            logging_config=None,
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
+        self.store.open()
+        watcher = asyncio.create_task(self._watch(), name="config-watcher")
+        self._warm_up()
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await watcher
+            await self.engines.close()
+            await self.store.close()
+
+    async def _watch(self) -> None:
+        try:
+            await watch(self.loaded, self._environ, self._apply, _log)
+        except Exception:
+            # Without the watcher the gateway works on; it just needs a restart to see edits.
+            _log.exception("the configuration is no longer watched")
+
+    def _apply(self, loaded: LoadedConfig) -> None:
+        self.loaded = loaded
+
+    def _warm_up(self) -> None:
+        """Start the local model if an agent will want it, so that the first answer doesn't wait for it."""
+        if any(
+            ref.provider == "local" for agent in self.loaded.agents.values() for ref in (agent.model, *agent.fallbacks)
+        ):
+            self.engines.warm_up("local")
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> ASGIApp:
+    """Return the application that the configuration file in force describes.
+
+    Raises:
+        ConfigError: If the configuration can't be used.
+    """
+    return Gateway(load(config_path(environ), environ, registered_engines()), environ).app

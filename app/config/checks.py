@@ -1,0 +1,197 @@
+"""What a configuration must satisfy beyond its types.
+
+Owns the rules between keys and inside strings. Pure: raises the first fault, changes nothing, and never repeats the
+value of a secret, a header or a URL. Rules: design.md, Configuration, Authentication and Which agent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
+
+from .agent_id import DEFAULT_ALIAS, agent_id
+from .error import RuleError, suggestion
+from .key_path import KeyPath, dotted
+from .location import host_of
+from .model_ref import BUILT_IN_PROVIDERS, is_model_id, is_provider_name, model_ref
+from .structs import AgentOptions, Config, Gateway, ModelChain, Provider
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
+
+
+def check(config: Config, engines: Collection[str] = ()) -> None:
+    """Refuse a configuration that is well-formed and still wrong.
+
+    Args:
+        config: The decoded configuration.
+        engines: Providers beyond the built-in ones that need no entry: engines that other packages registered.
+
+    Raises:
+        RuleError: The first rule that is broken.
+    """
+    _check_gateway(config.gateway)
+    for name, provider in config.models.providers.items():
+        _check_provider(name, provider, ("models", "providers", name), {*BUILT_IN_PROVIDERS, *engines})
+    _check_agents(config)
+    known: dict[str, tuple[str, ...] | None] = {**dict.fromkeys(engines), **BUILT_IN_PROVIDERS}
+    known.update({name: provider.model_ids() for name, provider in config.models.providers.items()})
+    for path, text in _model_refs(config):
+        _check_model_ref(text, known, path)
+
+
+def _check_gateway(gateway: Gateway) -> None:
+    try:
+        host = host_of(gateway.bind)
+    except ValueError:
+        raise RuleError(("gateway", "bind"), "not an address", 'Write "loopback", "lan" or an IP address.') from None
+    if gateway.auth.mode == "none" and not ip_address(host).is_loopback:
+        raise RuleError(
+            ("gateway", "auth", "mode"),
+            f'"none" together with gateway.bind "{gateway.bind}" would leave the API open to the network',
+            'Set gateway.auth.mode to "token" or "password", or gateway.bind to "loopback".',
+        )
+    secrets = (
+        ("token", gateway.auth.token, "ZERO_GATEWAY_TOKEN"),
+        ("password", gateway.auth.password, "ZERO_GATEWAY_PASSWORD"),
+    )
+    for key, secret, variable in secrets:
+        path = ("gateway", "auth", key)
+        if secret == "":
+            raise RuleError(path, "the secret is empty", f"Write one, or remove the key to use {variable}.")
+        if secret is not None and (secret != secret.strip() or not secret.isprintable()):
+            raise RuleError(
+                path,
+                "the secret has blanks at its ends or control characters, which no client can send",
+                "Remove them.",
+            )
+    for index, proxy in enumerate(gateway.trusted_proxies):
+        try:
+            ip_network(proxy)
+        except ValueError:
+            raise RuleError(
+                ("gateway", "trustedProxies", index),
+                "not an IP address or network",
+                'Write an address ("10.0.0.7") or a network with no host bits set ("10.0.0.0/8").',
+            ) from None
+
+
+def _check_provider(name: str, provider: Provider, path: KeyPath, taken: set[str]) -> None:
+    if not is_provider_name(name):
+        raise RuleError(path, "not a provider's name", "Use letters, digits, dots, underscores and dashes, 64 at most.")
+    if name.lower() in taken or name in taken:
+        raise RuleError(path, "the provider is built in and can't be redefined", "Choose another name.")
+    _check_base_url(provider.base_url, (*path, "baseUrl"))
+    if provider.api_key is not None and not (provider.api_key and _HEADER_VALUE.fullmatch(provider.api_key)):
+        raise RuleError(
+            (*path, "apiKey"),
+            "the key is empty or can't be sent in a header",
+            "Write printable ASCII without blanks at its ends; remove apiKey when the provider needs none.",
+        )
+    _check_headers(provider.headers, (*path, "headers"))
+    ids = provider.model_ids() or ()
+    for index, model in enumerate(ids):
+        place = (*path, "models", index)
+        if not is_model_id(model):
+            raise RuleError(place, "not a model's id", "Write the id as the provider does.")
+        if model in ids[:index]:
+            raise RuleError(place, f'the model "{model}" is listed twice', "Remove one of the two.")
+
+
+def _check_headers(headers: dict[str, str], path: KeyPath) -> None:
+    seen: dict[str, str] = {}
+    for header, value in headers.items():
+        place = (*path, header)
+        if not _HEADER_NAME.fullmatch(header):
+            raise RuleError(place, "not a header's name", "Use letters, digits and dashes.")
+        if not _HEADER_VALUE.fullmatch(value):
+            raise RuleError(
+                place,
+                "the value can't be sent in a header",
+                "Write printable ASCII on one line without blanks at its ends.",
+            )
+        if header.lower() in seen:
+            raise RuleError(place, f'the same header as "{seen[header.lower()]}"', "Remove one of the two.")
+        seen[header.lower()] = header
+
+
+def _check_base_url(url: str, path: KeyPath) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    # urlsplit drops some control characters without a word.
+    if not usable or not url.isprintable() or " " in url:
+        raise RuleError(path, "not an http or https URL", 'Write it like "https://api.example.com/v1".')
+    if "@" in parts.netloc:
+        raise RuleError(path, "the URL holds a user name or password", "Put credentials in apiKey or headers.")
+    if "?" in url or "#" in url:
+        raise RuleError(
+            path, "the URL has a query or a fragment", "End it with the path: the endpoint's name is appended."
+        )
+
+
+def _check_agents(config: Config) -> None:
+    places: dict[str, KeyPath] = {}
+    default: KeyPath | None = None
+    for index, agent in enumerate(config.agents.list):
+        place: KeyPath = ("agents", "list", index)
+        identifier = agent_id(agent.id)
+        if identifier is None:
+            raise RuleError(
+                (*place, "id"),
+                "not an agent's id",
+                "Use letters, digits, underscores and dashes, starting with a letter or digit, 64 at most.",
+            )
+        if identifier == DEFAULT_ALIAS:
+            raise RuleError(
+                (*place, "id"),
+                f'"{DEFAULT_ALIAS}" is reserved: clients write it to mean the default agent',
+                "Choose another id; set default: true to make the agent the default.",
+            )
+        if identifier in places:
+            raise RuleError(
+                (*place, "id"),
+                f'"{identifier}" is already the id of {dotted(places[identifier])}',
+                "Choose another id.",
+            )
+        places[identifier] = place
+        if agent.default and default is not None:
+            raise RuleError((*place, "default"), f"{dotted(default)} is the default already", "Keep one of the two.")
+        default = place if agent.default else default
+
+
+def _model_refs(config: Config) -> Iterator[tuple[KeyPath, str]]:
+    owners: list[tuple[KeyPath, AgentOptions]] = [(("agents", "defaults"), config.agents.defaults)]
+    owners += [(("agents", "list", index), agent) for index, agent in enumerate(config.agents.list)]
+    for owner, options in owners:
+        path: KeyPath = (*owner, "model")
+        if isinstance(options.model, str):
+            yield path, options.model
+        elif isinstance(options.model, ModelChain):
+            yield (*path, "primary"), options.model.primary
+            for index, fallback in enumerate(options.model.fallbacks):
+                yield (*path, "fallbacks", index), fallback
+
+
+def _check_model_ref(text: str, known: dict[str, tuple[str, ...] | None], path: KeyPath) -> None:
+    try:
+        ref = model_ref(text)
+    except ValueError:
+        raise RuleError(path, "not a model", 'Write it as "provider/model".') from None
+    if ref.provider not in known:
+        raise RuleError(
+            path,
+            f'the provider "{ref.provider}" is neither built in nor in models.providers',
+            suggestion(ref.provider, known),
+        )
+    models = known[ref.provider]
+    if models is not None and ref.model not in models:
+        raise RuleError(
+            path,
+            f'the provider "{ref.provider}" does not list the model "{ref.model}"',
+            suggestion(ref.model, models) or f"Add it to models.providers.{ref.provider}.models.",
+        )

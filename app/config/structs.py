@@ -1,0 +1,194 @@
+"""The configuration's vocabulary: every key, its type, bounds and default.
+
+Owns the shape only; what the shape can't say (known providers, unique ids) is in ``checks``. Frozen, strict, camelCase
+in the file. May not read files or the environment. Rules: design.md, Configuration.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from msgspec import Meta, Struct
+
+from .json_value import JsonValue
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+SecondsOrOff = Annotated[float, Meta(ge=0)]
+Name = Annotated[str, Meta(min_length=1)]
+
+HIDDEN = "***"
+"""What a secret looks like in ``repr()``."""
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Be an object of the configuration: immutable, and without unknown keys."""
+
+
+class SecretSection(Section, frozen=True, kw_only=True):
+    """Be an object of the configuration some of whose values must not be shown."""
+
+    _secrets: ClassVar[frozenset[str]] = frozenset()
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """List the fields for display, with the secrets hidden."""
+        return [(name, self._shown(name, getattr(self, name))) for name in self.__struct_fields__]
+
+    def __repr__(self) -> str:
+        """Show the fields, with the secrets hidden."""
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+    def _shown(self, name: str, value: object) -> object:
+        if name not in self._secrets or value is None:
+            return value
+        return dict.fromkeys(value, HIDDEN) if isinstance(value, dict) else HIDDEN
+
+
+class RateLimit(Section, frozen=True, kw_only=True):
+    """Limit failed authentications per client address: so many failures in a window lock the address out."""
+
+    enabled: bool = True
+    max_failures: Count = 10
+    window_seconds: Seconds = 60.0
+    lockout_seconds: Seconds = 60.0
+
+
+class Auth(SecretSection, frozen=True, kw_only=True):
+    """Say how clients prove who they are; a secret that is not here comes from the environment."""
+
+    _secrets: ClassVar[frozenset[str]] = frozenset({"token", "password"})
+
+    mode: Literal["token", "password", "none"] = "token"
+    token: str | None = None
+    password: str | None = None
+    rate_limit: RateLimit = RateLimit()
+
+
+class ChatCompletions(Section, frozen=True, kw_only=True):
+    """Switch the chat completions API on and set its bounds; a keepalive of 0 seconds is off."""
+
+    enabled: bool = False
+    strict_model: bool = False
+    session_from_user: bool = True
+    max_body_bytes: Count = 20_000_000
+    keepalive_seconds: SecondsOrOff = 15.0
+
+
+class Endpoints(Section, frozen=True, kw_only=True):
+    """List the HTTP APIs that can be switched on."""
+
+    chat_completions: ChatCompletions = ChatCompletions()
+
+
+class Http(Section, frozen=True, kw_only=True):
+    """Configure what is served over HTTP."""
+
+    endpoints: Endpoints = Endpoints()
+
+
+class Gateway(Section, frozen=True, kw_only=True):
+    """Configure the listening side; changes here need a restart.
+
+    ``bind`` is "loopback" (127.0.0.1), "lan" (0.0.0.0) or an IP address; without ``port`` see ``location.port``.
+    """
+
+    port: Port | None = None
+    bind: str = "loopback"
+    auth: Auth = Auth()
+    trusted_proxies: tuple[str, ...] = ()
+    http: Http = Http()
+
+
+class ModelChain(Section, frozen=True, kw_only=True):
+    """Name a model and those to try after it, each as "provider/model"."""
+
+    primary: str
+    fallbacks: tuple[str, ...] = ()
+
+
+class Tools(Section, frozen=True, kw_only=True):
+    """Choose tools by name: without ``allow`` all, less those in ``deny``."""
+
+    allow: tuple[Name, ...] | None = None
+    deny: tuple[Name, ...] = ()
+
+
+class AgentOptions(Section, frozen=True, kw_only=True):
+    """Hold what both an agent and the defaults of all agents can say."""
+
+    model: str | ModelChain | None = None
+    system_prompt: str | None = None
+    tools: Tools = Tools()
+    params: dict[str, JsonValue] = {}
+    max_concurrent: Count | None = None
+
+
+class AgentDefaults(AgentOptions, frozen=True, kw_only=True):
+    """Say what counts for every agent that doesn't say otherwise."""
+
+    timeout_seconds: Seconds = 600.0
+
+
+class Agent(AgentOptions, frozen=True, kw_only=True):
+    """Describe one agent; what is left out comes from the defaults."""
+
+    id: str
+    name: str | None = None
+    default: bool = False
+    timeout_seconds: Seconds | None = None
+
+
+class Agents(Section, frozen=True, kw_only=True):
+    """List the agents; an empty list means one agent called "main"."""
+
+    defaults: AgentDefaults = AgentDefaults()
+    list: tuple[Agent, ...] = ()
+
+
+class CatalogModel(Section, frozen=True, kw_only=True):
+    """Describe one model of a provider; windows and limits count tokens."""
+
+    id: str
+    name: str | None = None
+    context_window: Count | None = None
+    max_tokens: Count | None = None
+
+
+class Provider(SecretSection, frozen=True, kw_only=True):
+    """Say how to reach an upstream; without ``models`` any model id is accepted."""
+
+    _secrets: ClassVar[frozenset[str]] = frozenset({"api_key", "headers"})
+
+    base_url: str
+    api_key: str | None = None
+    api: Literal["openai-completions"] = "openai-completions"
+    headers: dict[str, str] = {}
+    models: tuple[str | CatalogModel, ...] | None = None
+
+    def model_ids(self) -> tuple[str, ...] | None:
+        """List the ids of the models, or None when any is accepted."""
+        if self.models is None:
+            return None
+        return tuple(model if isinstance(model, str) else model.id for model in self.models)
+
+
+class Models(Section, frozen=True, kw_only=True):
+    """List the upstream providers by name."""
+
+    providers: dict[str, Provider] = {}
+
+
+class Session(Section, frozen=True, kw_only=True):
+    """Choose where sessions are kept."""
+
+    store: Literal["sqlite"] = "sqlite"
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """Hold the whole configuration; the empty object is a valid one."""
+
+    gateway: Gateway = Gateway()
+    agents: Agents = Agents()
+    models: Models = Models()
+    session: Session = Session()

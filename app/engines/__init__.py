@@ -1,0 +1,1 @@
+"""What answers for an agent: the protocol and its implementations, one folder or file each."""

@@ -1,0 +1,96 @@
+"""The local model as an engine: the child process answers like any upstream, after what it can't do is refused.
+
+What llama.cpp with this model does with each parameter was measured; docs/engines.md has the table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from app.contract.models import (
+    ChatCompletionRequestMessageContentPartAudio,
+    ChatCompletionRequestMessageContentPartFile,
+    ChatCompletionRequestMessageContentPartImage,
+    ChatCompletionRequestUserMessage,
+    CreateChatCompletionRequest,
+)
+from app.engines.local.supervisor import LocalModel, LocalModelError
+from app.engines.upstream.engine import Endpoint, UpstreamEngine
+from app.errors import EngineFailed, UnsupportedParameter
+from app.runs.event import Event
+from app.runs.turn import Turn
+
+if TYPE_CHECKING:
+    import aiohttp
+
+
+class LocalEngine:
+    """Answers with SmolLM2-135M-Instruct on this machine.
+
+    Args:
+        session: The HTTP client shared by all engines.
+    """
+
+    def __init__(self, session: Callable[[], aiohttp.ClientSession]) -> None:
+        self.model = LocalModel()
+        self._warming: asyncio.Task[None] | None = None
+        self._upstream = UpstreamEngine("local", self._endpoint, session)
+
+    def run(self, turn: Turn) -> AsyncIterator[Event]:
+        """See ``Engine``."""
+        _check(turn.request)
+        return self._upstream.run(turn)
+
+    def warm_up(self) -> None:
+        """Begin loading the model, so that the first turn needn't wait for it. A failure shows at that turn."""
+        if self._warming is None:
+            self._warming = asyncio.create_task(self._warm(), name="local-model-warm-up")
+
+    async def close(self) -> None:
+        """Stop the child process."""
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.wait({self._warming})
+        await self.model.close()
+
+    async def _warm(self) -> None:
+        with suppress(LocalModelError):
+            await self.model.endpoint()
+
+    async def _endpoint(self) -> Endpoint:
+        try:
+            endpoint = await self.model.endpoint()
+        except LocalModelError as error:
+            raise EngineFailed(str(error), status=503, code="local_model_unavailable") from error
+        return Endpoint(endpoint.base_url, {"authorization": f"Bearer {endpoint.api_key}"})
+
+
+def _check(request: CreateChatCompletionRequest) -> None:
+    """Refuse what this model can't do, rather than do half of it.
+
+    Raises:
+        UnsupportedParameter: If the request forces a tool call, brings images, audio or files, or wants sound back.
+    """
+    if request.tool_choice and request.tool_choice not in ("none", "auto"):
+        raise _unsupported("tool_choice", "it can't be made to call a tool")
+    if request.function_call and request.function_call not in ("none", "auto"):
+        raise _unsupported("function_call", "it can't be made to call a function")
+    if request.audio or (request.modalities and "audio" in request.modalities):
+        raise _unsupported("modalities", "it answers with text only")
+    for position, message in enumerate(request.messages):
+        if isinstance(message, ChatCompletionRequestUserMessage) and isinstance(message.content, list):
+            for at, part in enumerate(message.content):
+                if isinstance(
+                    part,
+                    ChatCompletionRequestMessageContentPartImage
+                    | ChatCompletionRequestMessageContentPartAudio
+                    | ChatCompletionRequestMessageContentPartFile,
+                ):
+                    raise _unsupported(f"messages[{position}].content[{at}]", "it reads text only")
+
+
+def _unsupported(param: str, why: str) -> UnsupportedParameter:
+    return UnsupportedParameter(f"The local model doesn't support {param}: {why}.", param=param)

@@ -1,0 +1,124 @@
+"""The engines there are, by provider: the one place where a new kind of engine is registered.
+
+Built in: ``echo`` and ``local``. Configured: ``models.providers``. From other packages: entry points of the group
+``zero.engines``, whose name is the provider and whose object makes the engine when called. docs/engines.md says how.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+
+from app.config import Config, Provider
+from app.engines.engine import Engine
+from app.engines.upstream.engine import CONNECT_SECONDS, Endpoint, UpstreamEngine
+
+if TYPE_CHECKING:
+    import aiohttp
+
+ENTRY_POINT_GROUP: Final = "zero.engines"
+
+
+@runtime_checkable
+class Warmable(Protocol):
+    """An engine that can get ready before its first turn."""
+
+    def warm_up(self) -> None:
+        """Begin getting ready, in the background."""
+        ...
+
+
+class Engines:
+    """Makes engines at first use and keeps them; a provider whose settings have changed gets a new one.
+
+    Args:
+        config: Asked anew for each run, so that a reloaded configuration takes effect.
+    """
+
+    def __init__(self, config: Callable[[], Config]) -> None:
+        self._config = config
+        self._upstreams: dict[str, tuple[Provider, UpstreamEngine]] = {}
+        self._others: dict[str, Engine] = {}
+        self._client: aiohttp.ClientSession | None = None
+
+    def engine_for(self, provider: str) -> Engine:
+        """Return the engine of a provider.
+
+        Raises:
+            LookupError: If there is no such provider; a checked configuration names none of those.
+        """
+        settings = self._config().models.providers.get(provider)
+        if settings is not None:
+            known = self._upstreams.get(provider)
+            if known is None or known[0] != settings:
+                known = self._upstreams[provider] = (settings, self._upstream(provider, settings))
+            return known[1]
+        engine = self._others.get(provider)
+        if engine is None:
+            engine = self._others[provider] = self._make(provider)
+        return engine
+
+    def warm_up(self, provider: str) -> None:
+        """Have an engine that takes long to start begin now."""
+        engine = self.engine_for(provider)
+        if isinstance(engine, Warmable):
+            engine.warm_up()
+
+    async def close(self) -> None:
+        """Close every engine, and the HTTP client behind them."""
+        others, self._others = self._others, {}
+        for engine in others.values():
+            await engine.close()
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    def _make(self, provider: str) -> Engine:
+        if provider == "echo":
+            from app.engines.echo import EchoEngine
+
+            return EchoEngine()
+        if provider == "local":
+            from app.engines.local.engine import LocalEngine
+
+            return LocalEngine(self._session)
+        factory = registered_engines().get(provider)
+        if factory is None:
+            raise LookupError(f"no engine for provider {provider!r}")
+        engine: Engine = factory.load()()
+        return engine
+
+    def _upstream(self, provider: str, settings: Provider) -> UpstreamEngine:
+        headers = {name.lower(): value for name, value in settings.headers.items()}
+        if settings.api_key is not None:
+            headers.setdefault("authorization", f"Bearer {settings.api_key}")
+        endpoint = Endpoint(settings.base_url, headers)
+
+        async def where() -> Endpoint:
+            return endpoint
+
+        return UpstreamEngine(provider, where, self._session)
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            import aiohttp
+
+            self._client = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+                # The run's own limit bounds the whole; only connecting has one of its own.
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+                # Looked up per request by aiohttp, so only where a proxy is set at all.
+                trust_env=any(name.lower().endswith("_proxy") for name in os.environ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                read_bufsize=256 * 1024,
+                max_line_size=64 * 1024,
+                max_field_size=64 * 1024,
+            )
+        return self._client
+
+
+def registered_engines() -> dict[str, EntryPoint]:
+    """Return the engines that installed packages register, by provider name."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}

@@ -1,0 +1,1 @@
+"""Any OpenAI-compatible service as an engine: Ollama, vLLM, llama.cpp, OpenAI, OpenRouter, LiteLLM, ..."""

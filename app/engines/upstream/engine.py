@@ -1,0 +1,148 @@
+"""The engine that asks an OpenAI-compatible service, always streaming, so that giving up stops the work there too.
+
+Owns the request to the upstream and the life of its connection. What comes back is read by ``sse_reader`` and ``chunk``;
+what goes wrong is named by ``failure``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from app.engines.upstream.chunk import UpstreamErrorEvent, event_of_chunk, event_of_completion
+from app.engines.upstream.failure import failure_of_error, failure_of_response
+from app.engines.upstream.sse_reader import SSEReader
+from app.errors import EngineFailed
+from app.runs.event import Event
+from app.runs.turn import Turn
+
+if TYPE_CHECKING:
+    import aiohttp
+
+CONNECT_SECONDS: Final = 10.0
+_MAX_ERROR_BYTES: Final = 64 * 1024
+_MAX_COMPLETION_BYTES: Final = 64 * 1024 * 1024
+_DONE: Final = b"[DONE]"
+_END_SECONDS: Final = 0.05
+_OURS: Final = frozenset({"model", "messages", "stream", "stream_options"})
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where a service is and what it wants to see."""
+
+    base_url: str
+    headers: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.base_url!r})"  # the headers hold the key
+
+
+class UpstreamEngine:
+    """Answers turns by asking a service at ``<base_url>/chat/completions``.
+
+    Args:
+        provider: The service's name in the configuration, for messages.
+        endpoint: Where it is, asked anew for each run.
+        session: The HTTP client shared by all engines, made at first use.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        endpoint: Callable[[], Awaitable[Endpoint]],
+        session: Callable[[], aiohttp.ClientSession],
+    ) -> None:
+        self._provider = provider
+        self._endpoint = endpoint
+        self._session = session
+
+    async def run(self, turn: Turn) -> AsyncIterator[Event]:
+        """See ``Engine``. The upstream's connection is closed at once when the iterator is."""
+        import aiohttp
+
+        endpoint = await self._endpoint()
+        try:
+            async with self._session().post(
+                f"{endpoint.base_url.rstrip('/')}/chat/completions",
+                data=_body(turn),
+                headers={"content-type": "application/json", "accept": "text/event-stream", **endpoint.headers},
+                allow_redirects=False,
+            ) as response:
+                if response.status != 200:
+                    error = await _read(response, _MAX_ERROR_BYTES)
+                    raise failure_of_response(
+                        self._provider, response.status, error, response.headers.get("retry-after")
+                    )
+                if response.content_type == "application/json":
+                    yield event_of_completion(await _read(response, _MAX_COMPLETION_BYTES))
+                    return
+                reader = SSEReader()
+                async for data in response.content.iter_any():
+                    ready = reader.feed(data)
+                    last = len(ready) - 1
+                    for position, item in enumerate(ready):
+                        if item == _DONE:
+                            await _to_the_end(response)
+                            return
+                        event = event_of_chunk(item)
+                        event.more = position < last
+                        yield event
+                for item in reader.end():
+                    if item != _DONE:
+                        yield event_of_chunk(item)
+        except UpstreamErrorEvent as error:
+            raise failure_of_error(self._provider, 0, error.fields) from None
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ServerTimeoutError) as problem:
+            raise EngineFailed(
+                f"The provider {self._provider!r} could not be reached within {CONNECT_SECONDS:g} s.",
+                status=504,
+                code="upstream_timeout",
+            ) from problem
+        except aiohttp.ClientConnectorError as problem:
+            raise EngineFailed(
+                f"The provider {self._provider!r} can't be reached: {problem.strerror or 'connection failed'}.",
+                code="upstream_unreachable",
+            ) from problem
+        except aiohttp.ClientError as problem:
+            raise EngineFailed(
+                f"The connection to the provider {self._provider!r} broke off ({type(problem).__name__}).",
+                code="upstream_connection_lost",
+            ) from problem
+
+    async def close(self) -> None:
+        """See ``Engine``: the session belongs to the registry."""
+
+
+def _body(turn: Turn) -> bytes:
+    """Return the request: ours where the gateway decides, the client's own words everywhere else."""
+    fields: dict[str, Any] = {name: value for name, value in turn.parameters.items() if name not in _OURS}
+    fields["model"] = turn.model
+    fields["messages"] = [message.raw for message in turn.messages]
+    fields["stream"] = True
+    options = turn.parameters.get("stream_options")
+    known = msgspec.json.decode(msgspec.json.encode(options)) if options is not None else None
+    fields["stream_options"] = {**(known or {}), "include_usage": True}
+    return msgspec.json.encode(fields)
+
+
+async def _to_the_end(response: aiohttp.ClientResponse) -> None:
+    """Read what is left behind ``[DONE]``, which is nothing: only a response read to its end frees its connection."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_END_SECONDS):
+            await response.content.readany()
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    data = bytearray()
+    async for piece in response.content.iter_any():
+        data += piece
+        if len(data) > limit:
+            response.close()
+            if limit == _MAX_ERROR_BYTES:
+                break
+            raise EngineFailed("The upstream's answer is larger than 64 MiB.", code="upstream_invalid_response")
+    return bytes(data)

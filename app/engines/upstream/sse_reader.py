@@ -1,0 +1,50 @@
+"""Reading an upstream's server-sent events: bytes in, the data of whole events out.
+
+Pure and incremental. Takes what upstreams really send: LF, CRLF or CR-free mixtures, comments, ``event:`` and ``id:``
+lines (ignored), several ``data:`` lines in one event.
+"""
+
+from __future__ import annotations
+
+from app.errors import EngineFailed
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+"""The longest event believed to be honest."""
+
+
+class SSEReader:
+    """Splits a byte stream into the ``data`` of its events."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes in and return the data of every event that is complete with them.
+
+        Raises:
+            EngineFailed: If an event grows beyond 16 MiB.
+        """
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        events: list[bytes] = []
+        for line in lines:
+            if line.endswith(b"\r"):
+                line = line[:-1]
+            if not line:
+                if self._data:
+                    events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
+                    self._data, self._size = [], 0
+            elif line.startswith(b"data:"):
+                self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+                self._size += len(line)
+        if self._size + len(self._rest) > MAX_EVENT_BYTES:
+            raise EngineFailed("The upstream sent an event larger than 16 MiB.", code="upstream_invalid_response")
+        return events
+
+    def end(self) -> list[bytes]:
+        """Return the last event of a stream that ended without the blank line behind it."""
+        events = self.feed(b"\n\n")
+        self._rest = b""
+        return events

@@ -1,0 +1,55 @@
+"""Reading a request body: only JSON, only so much, and no longer than the client is there."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from litestar.types import Receive
+
+from app.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
+from app.http.disconnect import ClientDisconnected
+from app.http.request_headers import RequestHeaders
+
+_JSON: Final = "application/json"
+
+
+async def read_json_body(headers: RequestHeaders, receive: Receive, limit: int) -> bytes:
+    """Return the body of a request.
+
+    Args:
+        headers: The request's headers.
+        receive: ASGI's.
+        limit: The most bytes to take in.
+
+    Raises:
+        UnsupportedMediaType: If it isn't declared as plain JSON.
+        BodyTooLarge: If its declared or real length is over the limit; nothing beyond it is kept.
+        InvalidRequest: If there is none.
+        ClientDisconnected: If the client went away in the middle.
+    """
+    content_type = headers.text(b"content-type")
+    if content_type.partition(";")[0].strip().lower() != _JSON:
+        raise UnsupportedMediaType(content_type[:100])
+    encoding = headers.text(b"content-encoding")
+    if encoding.lower() not in ("", "identity"):
+        raise UnsupportedMediaType(f"{_JSON} with Content-Encoding: {encoding[:40]}")
+    declared = headers.text(b"content-length")
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        raise BodyTooLarge(limit)
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        piece: bytes = message.get("body", b"")  # type: ignore[assignment]  # the disconnect message is out already
+        size += len(piece)
+        if size > limit:
+            raise BodyTooLarge(limit)
+        if piece:
+            pieces.append(piece)
+        if not message.get("more_body", False):
+            break
+    if not size:
+        raise InvalidRequest("The request has no body. Send a JSON object.", code="invalid_json")
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -1,0 +1,70 @@
+"""The outermost layer: every response leaves with a request id, and with what is known of agent, session and run.
+
+Pure ASGI, so that it also covers what Litestar answers before any route is found.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any, Final
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+_REQUEST_ID: Final = "zero.request_id"
+_IDENTITY: Final = "zero.identity"
+_SANE: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+class Edge:
+    """Wraps the application.
+
+    Args:
+        app: The Litestar application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI entry point."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        request_id = _incoming(scope["headers"]) or b"req_%s" % uuid.uuid4().hex.encode()
+        extra: dict[str, Any] = scope  # type: ignore[assignment]  # ASGI lets an application add keys of its own
+        extra[_REQUEST_ID] = request_id
+
+        async def send_identified(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", request_id),
+                    *extra.get(_IDENTITY, ()),
+                ]
+            await send(message)
+
+        await self._app(scope, receive, send_identified)
+
+
+def request_id_of(scope: Any) -> str:
+    """Return the id under which this request is answered and logged."""
+    request_id: bytes = scope.get(_REQUEST_ID, b"unknown")
+    return request_id.decode()
+
+
+def identify(scope: Any, *, agent_id: str, session_key: str, run_id: str) -> None:
+    """Have every response to this request, errors included, say which agent, session and run it is about."""
+    scope[_IDENTITY] = (
+        (b"x-zero-agent-id", agent_id.encode()),
+        (b"x-zero-session-key", session_key.encode()),
+        (b"x-zero-run-id", run_id.encode()),
+    )
+
+
+def _incoming(headers: Any) -> bytes | None:
+    for name, value in headers:
+        if name == b"x-request-id":
+            return value if _SANE.fullmatch(value) else None
+    return None

@@ -1,0 +1,146 @@
+"""The answer as server-sent events: hand-framed chunks, keepalive comments, and an honest end.
+
+Owns the form of the stream; what is in it was decided by the run. Source of the rules: design.md, "Answer" and section 3;
+what the SDKs trip over was measured in rivals-and-styles.md, part 4.5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import msgspec
+from litestar.types import Send
+from msgspec import UNSET
+
+from app.contract.models import CompletionUsage, CreateChatCompletionStreamResponse
+from app.errors import GatewayError
+from app.http.error_response import error_body
+from app.runs.event import Event
+
+DONE: Final = b"data: [DONE]\n\n"
+KEEPALIVE: Final = b": keepalive\n\n"
+_FLUSH_BYTES: Final = 64 * 1024
+
+_HEADERS: Final = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache"),
+    # nginx buffers answers by default; this header is how an answer asks it not to.
+    (b"x-accel-buffering", b"no"),
+]
+
+_encoder = msgspec.json.Encoder()
+
+
+def frame(data: bytes) -> bytes:
+    """Return one event. ``data`` is JSON as msgspec writes it: on one line."""
+    return b"data: " + data + b"\n\n"
+
+
+class EventStream:
+    """Writes one answer as it grows.
+
+    Args:
+        send: ASGI's.
+        id: The answer's id, the same in every chunk, as are the next two.
+        created: Seconds since 1970.
+        model: What the client asked for.
+        include_usage: Whether a last chunk tells the usage (and all others say ``null``).
+        keepalive: Seconds of silence after which a comment is sent; 0 for never.
+    """
+
+    def __init__(self, send: Send, *, id: str, created: int, model: str, include_usage: bool, keepalive: float) -> None:
+        self._send = send
+        self._id = id
+        self._created = created
+        self._model = model
+        self._include_usage = include_usage
+        self._keepalive = keepalive
+        self._buffer: list[bytes] = []
+        self._buffered = 0
+        self._sending = False
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self._last_write = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._comment: asyncio.Task[None] | None = None
+        self.started = False
+        """Whether the status line has gone out: from then on a failure can only be an event."""
+        if keepalive > 0:
+            self._timer = self._loop.call_later(keepalive, self._on_timer)
+
+    async def on_event(self, event: Event) -> None:
+        """Write an event's chunk, or keep it for a moment when the engine says that the next is coming already."""
+        chunk = CreateChatCompletionStreamResponse(
+            id=self._id,
+            created=self._created,
+            model=self._model,
+            choices=event.choices,
+            usage=None if self._include_usage else UNSET,
+            service_tier=event.service_tier if event.service_tier is not None else UNSET,
+            system_fingerprint=event.system_fingerprint if event.system_fingerprint is not None else UNSET,
+        )
+        data = frame(_encoder.encode(chunk))
+        self._buffer.append(data)
+        self._buffered += len(data)
+        if not event.more or self._buffered > _FLUSH_BYTES:
+            await self._flush()
+
+    async def finish(self, usage: CompletionUsage) -> None:
+        """End a successful stream."""
+        if self._include_usage:
+            chunk = CreateChatCompletionStreamResponse(
+                id=self._id, created=self._created, model=self._model, choices=[], usage=usage
+            )
+            self._buffer.append(frame(_encoder.encode(chunk)))
+        self._buffer.append(DONE)
+        await self._flush(last=True)
+
+    async def fail(self, error: GatewayError) -> None:
+        """End a stream that has begun and can't be completed: the error, which the SDKs raise, and no finish."""
+        self._buffer.append(frame(error_body(error)))
+        self._buffer.append(DONE)
+        await self._flush(last=True)
+
+    async def close(self) -> None:
+        """Stop the keepalive. To be called however the stream ends."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._comment is not None:
+            self._comment.cancel()
+            await asyncio.gather(self._comment, return_exceptions=True)
+
+    async def _flush(self, *, last: bool = False) -> None:
+        if self._comment is not None:
+            await asyncio.wait({self._comment})
+        data = b"".join(self._buffer)
+        self._buffer.clear()
+        self._buffered = 0
+        await self._write(data, last=last)
+
+    async def _write(self, data: bytes, *, last: bool = False) -> None:
+        self._sending = True
+        try:
+            if not self.started:
+                self.started = True
+                await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+        finally:
+            self._sending = False
+            self._last_write = self._loop.time()
+
+    def _on_timer(self) -> None:
+        # One timer per stream that re-arms itself lazily costs nothing per chunk.
+        silent = self._loop.time() - self._last_write
+        if silent >= self._keepalive and not self._sending and not self._closed:
+            self._comment = self._loop.create_task(self._write(KEEPALIVE), name="keepalive")
+            self._comment.add_done_callback(self._comment_done)
+            silent = 0.0
+        if not self._closed:
+            self._timer = self._loop.call_later(max(self._keepalive - silent, 0.01), self._on_timer)
+
+    def _comment_done(self, comment: asyncio.Task[None]) -> None:
+        self._comment = None
+        if not comment.cancelled():
+            comment.exception()  # a client that is gone is the disconnect watcher's business

@@ -1,0 +1,56 @@
+"""The guard before every route: switch, method, secret. What no rule opens stays shut.
+
+Runs before the body is read. Source of the rules: design.md, "Endpoint and switch" and "Authentication".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.enums import ScopeType
+from litestar.handlers import BaseRouteHandler
+
+from app.contract.binding import OPERATIONS, method_not_allowed
+from app.errors import AuthenticationFailed, EndpointDisabled
+from app.http.error_response import belongs_to_api
+from app.http.request_headers import RequestHeaders
+from app.security.authenticator import Authenticator
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+def guard(
+    authenticator: Authenticator, enabled: Callable[[], bool]
+) -> Callable[[Connection, BaseRouteHandler], Awaitable[None]]:
+    """Return the guard.
+
+    Args:
+        authenticator: Checks the secret.
+        enabled: Whether the API is switched on.
+    """
+
+    async def check(connection: Connection, handler: BaseRouteHandler) -> None:
+        scope = connection.scope
+        operations = handler.opt.get(OPERATIONS)
+        if operations is None or scope["type"] != ScopeType.HTTP:
+            raise AuthenticationFailed  # no contract, no entry
+        if belongs_to_api(scope["path"]) and not enabled():
+            raise EndpointDisabled
+        operation = operations.get(str(scope.get("method")))
+        if operation is None:
+            raise method_not_allowed(scope, operations)
+        if operation.public:
+            return
+        headers = RequestHeaders(scope["headers"])
+        peer, server = scope.get("client"), scope.get("server")
+        authenticator.check(
+            headers.all(b"authorization"),
+            peer=peer[0] if peer else None,
+            forwarded_for=headers.joined(b"x-forwarded-for"),
+            # A Unix socket has no port; who may open it is the file system's decision.
+            server=server[0] if server and server[1] is not None else None,
+        )
+
+    return check

@@ -1,0 +1,90 @@
+"""Session keys: how they are spelled, which are refused, how one comes from ``user``.
+
+A key is ``agent:<agentId>:<rest>``. Pure functions; the store never looks inside a key.
+Source of the rules: design.md, "Which session".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from typing import Final, NamedTuple
+
+from app.errors import InvalidRequest
+from app.routing.agent_name import normalized_id
+
+HEADER: Final = "x-zero-session-key"
+MAX_BYTES: Final = 512
+RESERVED_NAMESPACES: Final = ("subagent:", "cron:", "acp:", "hook:")
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PLAIN = frozenset(b"!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~" + bytes(c for c in range(128) if chr(c).isalnum()))
+
+
+class RequestedKey(NamedTuple):
+    """A session key as a client asked for it: its agent when it is a full key, and the rest."""
+
+    agent_id: str | None
+    rest: str
+
+
+def parse_requested(value: str) -> RequestedKey:
+    """Read the value of ``x-zero-session-key``.
+
+    Args:
+        value: The header's value, surrounding blanks removed, not empty.
+
+    Raises:
+        InvalidRequest: If it is over 512 bytes, has control characters, is a malformed full key, or lies in a
+            namespace that the gateway keeps for itself.
+    """
+    if len(value.encode()) > MAX_BYTES:
+        raise _refused(f"is longer than {MAX_BYTES} bytes")
+    if _CONTROL.search(value):
+        raise _refused("has control characters")
+    agent_id: str | None = None
+    rest = value
+    if value[:6].lower() == "agent:":
+        name, separator, rest = value[6:].partition(":")
+        agent_id = normalized_id(name)
+        if agent_id is None or not separator or not rest:
+            raise _refused("begins with 'agent:' but isn't 'agent:<agentId>:<key>'")
+    if rest.lower().startswith(RESERVED_NAMESPACES):
+        raise _refused(f"lies in a reserved namespace ({', '.join(RESERVED_NAMESPACES)})")
+    return RequestedKey(agent_id, rest)
+
+
+def full_key(agent_id: str, rest: str) -> str:
+    """Return the full session key of ``rest`` under an agent.
+
+    Raises:
+        InvalidRequest: If the whole is over 512 bytes.
+    """
+    key = f"agent:{agent_id}:{rest}"
+    if len(key.encode()) > MAX_BYTES:
+        raise _refused(f"with its agent is longer than {MAX_BYTES} bytes")
+    return key
+
+
+def key_for_user(agent_id: str, user: str) -> str:
+    """Return the session key of OpenAI's ``user``: stable, and different for different users.
+
+    ASCII letters (case kept), digits and punctuation stand as they are; every other byte of the UTF-8 form, blanks and
+    ``%`` included, is percent-encoded, so that the key fits a header and no two users share one. A user too long for
+    a key is represented by its SHA-256, under a prefix that no encoding can produce.
+    """
+    encoded = "".join(chr(b) if b in _PLAIN else f"%{b:02X}" for b in user.encode())
+    key = f"agent:{agent_id}:openai-user:{encoded}"
+    if len(key) <= MAX_BYTES:
+        return key
+    return f"agent:{agent_id}:openai-user:%sha256:{hashlib.sha256(user.encode()).hexdigest()}"
+
+
+def fresh_key(agent_id: str) -> str:
+    """Return a key of its own for a stateless call."""
+    return f"agent:{agent_id}:openai:{uuid.uuid4()}"
+
+
+def _refused(why: str) -> InvalidRequest:
+    return InvalidRequest(f"The session key in {HEADER} {why}.", param=HEADER)

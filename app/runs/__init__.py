@@ -1,0 +1,1 @@
+"""One run: what an agent does with one request, whichever door it came in by."""

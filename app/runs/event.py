@@ -1,0 +1,42 @@
+"""What an engine says while it works, in the contract's own words.
+
+An event is a chunk of the contract without its identity: choices with deltas, usage, fingerprint. That makes it
+decodable straight from an OpenAI-compatible upstream's chunk. Pure values; knows the contract and nothing else.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from app.contract.models import (
+    ChatCompletionChunkChoice,
+    ChatCompletionStreamResponseDelta,
+    CompletionUsage,
+    ServiceTier,
+)
+
+
+class Event(msgspec.Struct):
+    """One step of an answer.
+
+    ``choices`` carry deltas (and, once per choice, the ``finish_reason``); ``usage`` is the engine's own count, cumulative.
+    """
+
+    choices: list[ChatCompletionChunkChoice] = []
+    usage: CompletionUsage | None = None
+    service_tier: ServiceTier = None
+    system_fingerprint: str | None = None
+    more: bool = False
+    """A hint from an engine that holds the next event in its hands already: a door may write both at once."""
+
+
+def text_event(text: str, *, index: int = 0, more: bool = False) -> Event:
+    """Return the event of some words of choice ``index``."""
+    delta = ChatCompletionStreamResponseDelta(content=text)
+    return Event(choices=[ChatCompletionChunkChoice(index=index, delta=delta, finish_reason=None)], more=more)
+
+
+def finish_event(reason: str, *, index: int = 0, more: bool = False) -> Event:
+    """Return the event that ends choice ``index``."""
+    choice = msgspec.convert({"index": index, "delta": {}, "finish_reason": reason}, type=ChatCompletionChunkChoice)
+    return Event(choices=[choice], more=more)

@@ -1,0 +1,40 @@
+"""What a door hands to a run: a resolved target and a request taken apart. Pure values."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from app.contract.models import CreateChatCompletionRequest
+from app.routing.target import Target
+from app.sessions.message import Message
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One request, ready to run.
+
+    Attributes:
+        run_id: Name of the run, new for each.
+        target: The agent and the session.
+        request: The request as the contract understands it.
+        system: The request's system and developer messages, in order.
+        messages: Its other messages, in order; at least one of them from the user or a tool.
+        parameters: Its other top-level fields as they were sent.
+        time_limit: Seconds the caller is willing to wait, if it said so.
+    """
+
+    run_id: str
+    target: Target
+    request: CreateChatCompletionRequest
+    system: tuple[Message, ...]
+    messages: tuple[Message, ...]
+    parameters: Mapping[str, Any]
+    time_limit: float | None = None
+
+
+def new_run_id() -> str:
+    """Return an id that no other run has."""
+    return f"run_{uuid.uuid4().hex}"

@@ -1,0 +1,203 @@
+"""The one run path that every door uses: lane, history, engine, events, store.
+
+Owns order, time limits, fallbacks and what is kept. Knows nothing of HTTP or of frames: a door listens to events and
+gets the answer. Source of the rules: design.md, "The run" and "Which session".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, Protocol, cast
+
+from app.config import AgentProfile, ModelRef
+from app.engines.engine import Engine
+from app.errors import EngineFailed, GatewayError, RunTimedOut, StoreUnavailable
+from app.runs.answer import Answer
+from app.runs.event import Event
+from app.runs.job import Job
+from app.runs.lanes import Lanes
+from app.runs.prompt import system_messages
+from app.runs.token_count import estimate
+from app.runs.tool_policy import check_tools
+from app.runs.turn import Turn
+from app.sessions.merge import Sent, merge
+from app.sessions.message import Message, digest
+from app.sessions.store import SessionConflict, SessionStore, StoredMessage, StoreError
+
+_log = logging.getLogger("zero.runs")
+
+_FAIRNESS = 64
+"""Events after which a run lets others go first, even if its engine never waits for anything."""
+
+
+class Listener(Protocol):
+    """A door that wants the answer while it grows."""
+
+    async def on_event(self, event: Event) -> None:
+        """Pass an event on. Returns when the next may come: this is where a slow reader holds the engine back."""
+        ...
+
+
+class EngineSource(Protocol):
+    """Where runs find engines."""
+
+    def engine_for(self, provider: str) -> Engine:
+        """Return the engine of a provider that the configuration knows."""
+        ...
+
+
+class Runs:
+    """Executes runs.
+
+    Args:
+        engines: Where the engines are.
+        store: Where sessions are kept.
+    """
+
+    def __init__(self, engines: EngineSource, store: SessionStore) -> None:
+        self._engines = engines
+        self._store = store
+        self._session_lanes = Lanes("session")
+        self._agent_lanes = Lanes("agent")
+
+    async def execute(self, job: Job, listener: Listener | None = None) -> Answer:
+        """Run a job to its end. Cancel the calling task to stop it: the session stays as it was.
+
+        Args:
+            job: What to do.
+            listener: Gets every event as it comes; the last ones only once the turn is stored.
+
+        Returns:
+            The complete answer, with usage.
+
+        Raises:
+            PermissionDenied: If the request brings a tool that the agent may not use.
+            RateLimited: If too many runs wait for the same session or agent.
+            RunTimedOut: If it takes longer than the agent's ``timeoutSeconds`` or the caller's own limit.
+            InvalidRequest: If the engine refuses the request.
+            EngineFailed: If the engine failed, and its fallbacks too.
+            StoreUnavailable: If the session can't be read or written.
+        """
+        agent = job.target.agent
+        check_tools(agent, job.request)
+        limit, setting = agent.timeout_seconds, f"timeoutSeconds of agent {agent.id!r}"
+        if job.time_limit is not None and job.time_limit < limit:
+            limit, setting = job.time_limit, "the client (x-stainless-read-timeout)"
+        try:
+            async with asyncio.timeout(limit) as deadline:
+                if not job.target.stateful and agent.max_concurrent is None:
+                    return await self._run(job, listener)
+                async with AsyncExitStack() as places:
+                    if job.target.stateful:
+                        await places.enter_async_context(self._session_lanes.enter(job.target.session_key))
+                    if agent.max_concurrent is not None:
+                        lane = self._agent_lanes.enter(agent.id, width=agent.max_concurrent)
+                        await places.enter_async_context(lane)
+                    return await self._run(job, listener)
+        except TimeoutError:
+            if deadline.expired():
+                raise RunTimedOut(limit, setting) from None
+            raise
+
+    async def _run(self, job: Job, listener: Listener | None) -> Answer:
+        target = job.target
+        history: list[StoredMessage] = []
+        kept: list[StoredMessage] = []
+        new = job.messages
+        if target.stateful:
+            history = await self._history(target.session_key)
+            sent = [Sent(digest(message), message.role == "assistant") for message in job.messages]
+            merged = merge([message.digest for message in history], sent)
+            kept, new = history[: merged.kept], job.messages[merged.known :]
+        conversation = (
+            *system_messages(target.agent.system_prompt, job.system),
+            *(stored.message for stored in kept),
+            *new,
+        )
+        answer = await self._answer(job, conversation, listener)
+        if answer.usage is None:
+            answer.usage = await estimate(conversation, answer.texts())
+        last = answer.complete()
+        if target.stateful:
+            await self._remember(job, history, kept, (*new, answer.transcript()))
+        if listener is not None:
+            for event in last:
+                await listener.on_event(event)
+        return answer
+
+    async def _answer(self, job: Job, conversation: tuple[Message, ...], listener: Listener | None) -> Answer:
+        agent = job.target.agent
+        models = (agent.model, *agent.fallbacks)
+        for model, fallback in zip(models, (*models[1:], None), strict=True):
+            answer = Answer(job.request.n or 1)
+            try:
+                await self._drive(self._turn(job, model, conversation), model, answer, listener)
+                answer.complete()
+            except EngineFailed as error:
+                if fallback is None or answer.begun:
+                    raise
+                _log.warning("run %s: %s failed (%s); trying %s", job.run_id, model, error, fallback)
+            else:
+                return answer
+        raise AssertionError("the last model returns or raises")
+
+    async def _drive(self, turn: Turn, model: ModelRef, answer: Answer, listener: Listener | None) -> None:
+        engine = self._engines.engine_for(model.provider)
+        try:
+            # Protocol methods written as async generators are typed as iterators; closing them is what stops the work.
+            async with aclosing(cast("AsyncGenerator[Event, None]", engine.run(turn))) as events:
+                seen = 0
+                async for event in events:
+                    out = answer.feed(event)
+                    if out is not None and listener is not None:
+                        await listener.on_event(out)
+                    seen += 1
+                    if not seen % _FAIRNESS:
+                        await asyncio.sleep(0)
+        except (GatewayError, TimeoutError):
+            raise
+        except Exception as error:
+            _log.exception("run %s: the engine of %s raised", turn.run_id, model)
+            raise EngineFailed("The engine behind the agent failed unexpectedly.", code="engine_error") from error
+
+    async def _history(self, session_key: str) -> list[StoredMessage]:
+        try:
+            return await self._store.history(session_key)
+        except StoreError as error:
+            _log.error("%s", error)
+            raise StoreUnavailable from error
+
+    async def _remember(
+        self, job: Job, history: list[StoredMessage], kept: list[StoredMessage], new: tuple[Message, ...]
+    ) -> None:
+        try:
+            await self._store.append(
+                job.target.session_key,
+                job.target.agent.id,
+                job.run_id,
+                expected_head=history[-1].id if history else None,
+                parent=kept[-1].id if kept else None,
+                messages=new,
+            )
+        except (StoreError, SessionConflict) as error:
+            _log.error("run %s: its turn was not stored: %s", job.run_id, error)
+            raise StoreUnavailable(should_retry=False) from error
+
+    @staticmethod
+    def _turn(job: Job, model: ModelRef, conversation: tuple[Message, ...]) -> Turn:
+        agent = job.target.agent
+        return Turn(
+            run_id=job.run_id,
+            agent=agent,
+            model=model.model,
+            messages=conversation,
+            request=job.request,
+            parameters=_parameters(agent, job.parameters),
+        )
+
+
+def _parameters(agent: AgentProfile, sent: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**agent.params, **sent} if agent.params else sent

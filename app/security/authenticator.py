@@ -1,0 +1,69 @@
+"""The decision whether a connection shows the secret: for HTTP's guard and, as it comes, the WebSocket's handshake.
+
+Knows the secret, the lock-out and client addresses; knows nothing of routes.
+"""
+
+from __future__ import annotations
+
+from app.config import Config
+from app.errors import AuthenticationFailed, PermissionDenied, TooManyAuthenticationFailures
+from app.security.client_address import ClientAddresses, is_loopback
+from app.security.failure_limit import FailureLimit
+from app.security.secret import Secret
+
+
+class Authenticator:
+    """Checks bearer credentials against the shared secret.
+
+    Args:
+        secret: The secret, or ``None`` in mode ``none``.
+        config: The configuration whose ``gateway`` part says the limits.
+    """
+
+    def __init__(self, secret: Secret | None, config: Config) -> None:
+        self._secret = secret
+        self._addresses = ClientAddresses(config.gateway.trusted_proxies)
+        self._failures = FailureLimit(config.gateway.auth.rate_limit)
+
+    def check(
+        self, authorization: list[bytes], *, peer: str | None, forwarded_for: str | None, server: str | None
+    ) -> None:
+        """Let a request through or raise.
+
+        Args:
+            authorization: Every ``Authorization`` header of the request.
+            peer: The connection's other end.
+            forwarded_for: ``X-Forwarded-For``, if any.
+            server: The address the connection was accepted on; ``None`` for a Unix socket.
+
+        Raises:
+            TooManyAuthenticationFailures: If the address is locked out; the secret isn't even looked at then.
+            AuthenticationFailed: If the secret is missing or wrong, or sent twice.
+            PermissionDenied: If there is no secret (mode ``none``) and the connection came in from outside, however
+                the server was bound.
+        """
+        if self._secret is None:
+            if server is not None and not is_loopback(server):
+                raise PermissionDenied(
+                    "gateway.auth.mode is 'none', which serves loopback connections only. Set a token or password."
+                )
+            return
+        address = self._addresses.of(peer, forwarded_for)
+        wait = self._failures.retry_after(address)
+        if wait is not None:
+            raise TooManyAuthenticationFailures(wait)
+        candidate = bearer_credentials(authorization[0]) if len(authorization) == 1 else None
+        if candidate is not None and self._secret.matches(candidate):
+            self._failures.succeeded(address)
+            return
+        if authorization:
+            # Only a wrong secret counts: a probe without one is no guess.
+            self._failures.failed(address)
+        raise AuthenticationFailed
+
+
+def bearer_credentials(value: bytes) -> bytes | None:
+    """Return what follows ``Bearer`` (any case, surrounding blanks trimmed), or ``None`` for another scheme."""
+    scheme, _, credentials = value.strip().partition(b" ")
+    credentials = credentials.strip()
+    return credentials if scheme.lower() == b"bearer" and credentials else None

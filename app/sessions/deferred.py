@@ -1,0 +1,86 @@
+"""A store that opens itself in the background: the gateway answers before its database layer is even imported.
+
+Importing SQLAlchemy takes longer than the rest of the start-up together, and stateless requests never need it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from app.sessions.message import Message
+from app.sessions.store import SessionStore, StoredMessage, StoreError
+
+
+class DeferredStore:
+    """Opens the real store once, at ``open()`` or at first use; a failed opening is tried again at the next use.
+
+    Args:
+        opener: Opens the real store; may raise ``StoreError``.
+    """
+
+    def __init__(self, opener: Callable[[], Awaitable[SessionStore]]) -> None:
+        self._opener = opener
+        self._opening: asyncio.Task[SessionStore] | None = None
+        self._closed = False
+
+    def open(self) -> None:
+        """Begin opening, unless that has begun."""
+        if self._opening is None or (self._opening.done() and not _succeeded(self._opening)):
+            self._opening = asyncio.create_task(self._open(), name="session-store-open")
+
+    async def history(self, session_key: str) -> list[StoredMessage]:
+        """See ``SessionStore``."""
+        return await (await self._store()).history(session_key)
+
+    async def append(
+        self,
+        session_key: str,
+        agent_id: str,
+        run_id: str,
+        *,
+        expected_head: str | None,
+        parent: str | None,
+        messages: Sequence[Message],
+    ) -> None:
+        """See ``SessionStore``."""
+        store = await self._store()
+        await store.append(session_key, agent_id, run_id, expected_head=expected_head, parent=parent, messages=messages)
+
+    async def ping(self) -> None:
+        """See ``SessionStore``."""
+        await (await self._store()).ping()
+
+    async def close(self) -> None:
+        """Close the real store if it was ever opened."""
+        self._closed = True
+        if self._opening is not None:
+            await asyncio.wait({self._opening})
+            if _succeeded(self._opening):
+                await self._opening.result().close()
+            self._opening = None
+
+    async def _store(self) -> SessionStore:
+        if self._closed:
+            raise StoreError("The session store is closed: the gateway is shutting down.")
+        self.open()
+        assert self._opening is not None, "open() leaves a task"
+        # One caller's cancellation must not take the opening away from the others.
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> SessionStore:
+        return await self._opener()
+
+
+def _succeeded(task: asyncio.Task[SessionStore]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+async def open_sqlite(path: str) -> SessionStore:
+    """Import the SQLite store off the event loop, then open it."""
+    await asyncio.to_thread(__import__, "app.sessions.sqlite")
+    from pathlib import Path
+
+    from app.sessions.sqlite import SqliteStore
+
+    return await SqliteStore.open(Path(path))

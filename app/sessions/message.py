@@ -1,0 +1,93 @@
+"""One message of a conversation: the JSON as it was sent, and the digest by which it is recognised.
+
+Pure values. Knows the shape of OpenAI's messages only as far as two spellings of the same message must be recognised as
+one. The canonical form is part of what is stored: changing it needs a new ``ALGORITHM``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+import msgspec
+
+ALGORITHM: Final = "sha256"
+
+_IDENTIFYING: Final = ("name", "tool_call_id", "refusal")
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message as it travels: its role, and its JSON text, untouched."""
+
+    role: str
+    raw: msgspec.Raw
+
+    @classmethod
+    def of(cls, role: str, fields: Any) -> Message:
+        """Return the message that ``fields`` (JSON-encodable) says."""
+        return cls(role, msgspec.Raw(msgspec.json.encode(fields)))
+
+
+def digest(message: Message) -> str:
+    """Return what identifies a message's content, whatever its spelling, as ``sha256:<hex>``.
+
+    Two spellings are one message when they differ in: fields that are null or absent, fields that no engine reads back
+    (annotations, reasoning, ...), a text given as a string or as a single text part, blanks around a text, and the
+    JSON formatting of a tool call's arguments. Clients change all of these when they resend a conversation.
+    """
+    return _hash(msgspec.json.encode(_canonical(message.role, msgspec.json.decode(message.raw)), order="sorted"))
+
+
+def chained(parent: str | None, content_digest: str) -> str:
+    """Return the id of a message in a chain: a hash of its content's digest and of its parent's id."""
+    return _hash(f"{parent or ''}\n{content_digest}".encode())
+
+
+def _hash(data: bytes) -> str:
+    return f"{ALGORITHM}:{hashlib.sha256(data).hexdigest()}"
+
+
+def _canonical(role: str, fields: dict[str, Any]) -> dict[str, Any]:
+    canonical: dict[str, Any] = {"role": role}
+    content = _canonical_content(fields.get("content"))
+    if content:
+        canonical["content"] = content
+    for name in _IDENTIFYING:
+        if fields.get(name) is not None:
+            canonical[name] = fields[name]
+    if calls := fields.get("tool_calls"):
+        canonical["tool_calls"] = [_canonical_call(call) for call in calls]
+    if call := fields.get("function_call"):
+        canonical["function_call"] = _canonical_function(call)
+    if audio := fields.get("audio"):
+        canonical["audio"] = audio.get("id")
+    return canonical
+
+
+def _canonical_content(content: Any) -> Any:
+    if isinstance(content, str):
+        return content.strip()
+    if isinstance(content, list):
+        parts = [{k: v for k, v in p.items() if v is not None and k != "prompt_cache_breakpoint"} for p in content]
+        if len(parts) == 1 and parts[0].get("type") == "text":
+            return parts[0]["text"].strip()
+        return parts
+    return None
+
+
+def _canonical_call(call: dict[str, Any]) -> dict[str, Any]:
+    canonical = {"id": call.get("id"), "type": call.get("type", "function")}
+    if "function" in call:
+        canonical["function"] = _canonical_function(call["function"])
+    if "custom" in call:
+        canonical["custom"] = call["custom"]
+    return canonical
+
+
+def _canonical_function(function: dict[str, Any]) -> dict[str, Any]:
+    arguments: Any = function.get("arguments", "")
+    try:
+        arguments = msgspec.json.decode(arguments)
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
+        pass  # not JSON: the text itself is what identifies it
+    return {"name": function.get("name"), "arguments": arguments}

@@ -1,0 +1,144 @@
+"""Derive the structs and the JSON document from openapi.yaml.
+
+Run as `python -m contracts.generate`, or with `--check` to learn whether the files that are there are current. This
+module knows the contract's file and the generator; it knows nothing of the server. How a schema must be spelled so that
+the generator loses nothing of it: contracts/README.md.
+"""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+CONTRACT = ROOT / "openapi.yaml"
+MODELS = ROOT / "app" / "contract" / "models.py"
+DOCUMENT = ROOT / "app" / "contract" / "openapi.json"
+
+HEADER = '''"""The contract's schemas as structs.
+
+Generated from openapi.yaml by `python -m contracts.generate`. Do not edit: change the contract and generate again.
+"""
+'''
+
+# `--use-default` makes required fields of answers omissible where the contract says what is assumed;
+# `--use-msgspec-tagged-unions` tags a union as a whole or warns, and a warning is an error here.
+FLAGS = (
+    *("--input-file-type", "openapi", "--schema-version", "3.1"),
+    *("--output-model-type", "msgspec.Struct", "--target-python-version", "3.11"),
+    *("--formatters", "builtin", "--disable-timestamp", "--keep-model-order", "--keyword-only"),
+    *("--enum-field-as-literal", "all", "--use-annotated", "--use-default", "--use-msgspec-tagged-unions"),
+)
+
+STRICT = "app.contract.strict.Strict"
+
+
+def read_contract(source: bytes) -> dict[str, Any]:
+    """Parse the contract.
+
+    Args:
+        source: The bytes of openapi.yaml.
+    """
+    document = yaml.safe_load(source)
+    if not isinstance(document, dict):
+        raise ValueError(f"{CONTRACT.name} is not a mapping")
+    return document
+
+
+def outputs(source: bytes) -> dict[Path, bytes]:
+    """Derive every generated file.
+
+    Args:
+        source: The bytes of openapi.yaml.
+
+    Returns:
+        The content that belongs into each file.
+    """
+    document = read_contract(source)
+    digest = hashlib.sha256(source).hexdigest()
+    models = f'{HEADER}{_structs(document)}\n\nCONTRACT_SHA256 = "{digest}"\n'
+    compact = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return {MODELS: models.encode(), DOCUMENT: compact.encode()}
+
+
+def stale(wanted: Mapping[Path, bytes]) -> Iterator[Path]:
+    """Name the files that are missing or differ from what the contract says."""
+    for path, content in wanted.items():
+        if not path.is_file() or path.read_bytes() != content:
+            yield path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Generate the files, or check them.
+
+    Args:
+        arguments: The command line after the program's name; the process's own when absent.
+
+    Returns:
+        The exit status: 1 when a checked file is not current.
+    """
+    parser = argparse.ArgumentParser(prog="python -m contracts.generate", description="Derive code from openapi.yaml.")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail when a generated file is not current")
+    check: bool = parser.parse_args(arguments).check
+    wanted = outputs(CONTRACT.read_bytes())
+    old = list(stale(wanted))
+    for path in old:
+        name = path.relative_to(ROOT)
+        if check:
+            print(f"{name} does not match {CONTRACT.name}. Run: python -m contracts.generate", file=sys.stderr)
+        else:
+            path.write_bytes(wanted[path])
+            print(f"wrote {name}")
+    return 1 if check and old else 0
+
+
+def _structs(document: dict[str, Any]) -> str:
+    """Run the generator over the schemas, without their prose."""
+    bare = _without_prose(document)
+    strict = dict.fromkeys(_closed(document), STRICT)
+    with tempfile.TemporaryDirectory() as scratch:
+        input_path, output_path = Path(scratch, "contract.json"), Path(scratch, "models.py")
+        input_path.write_text(json.dumps(bare), encoding="utf-8")
+        command = [sys.executable, "-m", "datamodel_code_generator", *FLAGS]
+        command += ["--input", str(input_path), "--output", str(output_path)]
+        command += ["--custom-file-header", "#", "--base-class-map", json.dumps(strict)]
+        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
+        if done.returncode or done.stderr:
+            raise RuntimeError(f"datamodel-codegen failed or warned:\n{done.stderr or done.stdout}")
+        return output_path.read_text(encoding="utf-8").removeprefix("#\n")
+
+
+def _closed(document: dict[str, Any]) -> Iterator[str]:
+    """Name the component schemas that allow no further properties."""
+    for name, schema in document["components"]["schemas"].items():
+        if schema.get("additionalProperties") is False:
+            yield name
+
+
+def _without_prose(node: object, names: bool = False) -> object:
+    """Drop descriptions and examples, which would only swell the structs.
+
+    Args:
+        node: Any part of the document.
+        names: Whether the keys of `node` are names of the contract's own, so that one called `description` stays.
+    """
+    if isinstance(node, list):
+        return [_without_prose(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _without_prose(value, names=not names and key in ("properties", "mapping", "schemas"))
+        for key, value in node.items()
+        if names or key not in ("description", "example", "examples", "summary")
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,292 @@
+"""The rules beyond types."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.config.checks import check
+from app.config.decoding import decode
+from app.config.error import RuleError
+from app.config.json_value import JsonObject, JsonValue
+
+URL = "https://api.example.com/v1"
+
+
+def message_for(tree: JsonObject) -> str:
+    """Check a configuration that is expected to be refused."""
+    with pytest.raises(RuleError) as caught:
+        check(decode(tree))
+    return str(caught.value)
+
+
+def agents(*entries: JsonObject) -> JsonObject:
+    """Make a configuration of agents."""
+    return {"agents": {"list": list(entries)}}
+
+
+def provider(**keys: JsonValue) -> JsonObject:
+    """Make a configuration of one provider called up."""
+    return {"models": {"providers": {"up": {"baseUrl": URL, **keys}}}}
+
+
+def using(model: JsonValue, **keys: JsonValue) -> JsonObject:
+    """Make a configuration of a model and the provider up."""
+    return {**provider(**keys), "agents": {"defaults": {"model": model}}}
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {},
+        agents({"id": "main"}, {"id": "Ops_2-x", "default": True}),
+        agents({"id": "a" * 64}),
+        agents({"id": "0"}),
+        using("up/gpt-4o"),
+        using("up/meta/llama-3:free"),
+        using("up/a", models=["a", {"id": "b"}]),
+        using({"primary": "up/a", "fallbacks": ["up/b", "echo/echo", "local/smollm2"]}, models=["a", {"id": "b"}]),
+        using("echo/echo"),
+        provider(apiKey="sk-1", headers={"X-Team": "a b\tc", "x_odd!": ""}),
+        provider(baseUrl="http://127.0.0.1:8000"),
+        provider(baseUrl="https://[::1]:8000/v1/"),
+        provider(models=[]),
+        {"gateway": {"bind": "lan", "auth": {"mode": "token", "token": "ü-ok with blank"}}},
+        {"gateway": {"bind": "::1", "auth": {"mode": "none"}}},
+        {"gateway": {"bind": "127.0.0.2", "auth": {"mode": "none"}}},
+        {"gateway": {"bind": "loopback", "auth": {"mode": "none"}}},
+        {"gateway": {"trustedProxies": ["10.0.0.7", "10.0.0.0/8", "::1", "fd00::/8", "0.0.0.0/0"]}},
+    ],
+)
+def test_what_is_right_passes(tree: JsonObject) -> None:
+    """A configuration that keeps all the rules is accepted."""
+    assert check(decode(tree)) is None  # type: ignore[func-returns-value]  # that nothing is raised is what is tested
+
+
+@pytest.mark.parametrize("identifier", ["", "-a", "_a", "a b", "a.b", "a/b", "a:b", "é", "a" * 65, "a\n", "\u212a"])
+def test_a_malformed_agent_id_is_refused(identifier: str) -> None:
+    """Ids are ASCII letters, digits, underscores and dashes, 64 at most."""
+    assert message_for(agents({"id": "ok"}, {"id": identifier})) == (
+        "agents.list[1].id: not an agent's id. "
+        "Use letters, digits, underscores and dashes, starting with a letter or digit, 64 at most."
+    )
+
+
+def test_ids_are_unique_whatever_their_case() -> None:
+    """Two agents can't share an id once lower-cased."""
+    assert message_for(agents({"id": "ops"}, {"id": "x"}, {"id": "OPS"})) == (
+        'agents.list[2].id: "ops" is already the id of agents.list[0]. Choose another id.'
+    )
+
+
+@pytest.mark.parametrize("identifier", ["default", "Default"])
+def test_the_alias_is_reserved(identifier: str) -> None:
+    """No agent may take the word that means the default agent."""
+    assert message_for(agents({"id": identifier})) == (
+        'agents.list[0].id: "default" is reserved: clients write it to mean the default agent. '
+        "Choose another id; set default: true to make the agent the default."
+    )
+
+
+def test_there_is_one_default() -> None:
+    """Two agents can't both be the default."""
+    assert message_for(agents({"id": "a", "default": True}, {"id": "b"}, {"id": "c", "default": True})) == (
+        "agents.list[2].default: agents.list[0] is the default already. Keep one of the two."
+    )
+
+
+@pytest.mark.parametrize("text", ["", "gpt", "/gpt", "up/", " up/gpt", "up/gpt ", "up/g\npt", "u p/x", "/"])
+def test_a_malformed_model_is_refused(text: str) -> None:
+    """A model is named provider/model."""
+    assert message_for(using(text)) == 'agents.defaults.model: not a model. Write it as "provider/model".'
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        (
+            using("ups/gpt"),
+            'agents.defaults.model: the provider "ups" is neither built in nor in models.providers. Did you mean "up"?',
+        ),
+        (
+            using("zzz/gpt"),
+            (
+                'agents.defaults.model: the provider "zzz" is neither built in nor in models.providers. '
+                'Known here: "echo", "local", "up".'
+            ),
+        ),
+        (
+            using("up/gpt-5", models=["gpt-4"]),
+            'agents.defaults.model: the provider "up" does not list the model "gpt-5". Did you mean "gpt-4"?',
+        ),
+        (
+            using("up/x", models=[f"long-model-name-{n:02}" for n in range(13)]),
+            'agents.defaults.model: the provider "up" does not list the model "x". Known here: '
+            + ", ".join(f'"long-model-name-{n:02}"' for n in range(12))
+            + ", ....",
+        ),
+        (
+            using("up/x", models=[]),
+            (
+                'agents.defaults.model: the provider "up" does not list the model "x". '
+                "Add it to models.providers.up.models."
+            ),
+        ),
+        (
+            using("echo/loud"),
+            'agents.defaults.model: the provider "echo" does not list the model "loud". Known here: "echo".',
+        ),
+        (
+            using({"primary": "nope"}),
+            'agents.defaults.model.primary: not a model. Write it as "provider/model".',
+        ),
+        (
+            using({"primary": "up/a", "fallbacks": ["up/b", "nope"]}),
+            'agents.defaults.model.fallbacks[1]: not a model. Write it as "provider/model".',
+        ),
+        (
+            agents({"id": "a"}, {"id": "b", "model": "nope"}),
+            'agents.list[1].model: not a model. Write it as "provider/model".',
+        ),
+    ],
+)
+def test_a_model_must_be_known(tree: JsonObject, message: str) -> None:
+    """Every reference, wherever it stands, leads to a provider and to a model it lists."""
+    assert message == message_for(tree)
+
+
+def test_registered_engines_need_no_entry() -> None:
+    """An engine that another package registered is a provider of any model, and can't be redefined either."""
+    check(decode(using("acme/anything")), engines=("acme",))
+    with pytest.raises(RuleError, match=r"^models\.providers\.up: the provider is built in"):
+        check(decode(provider()), engines=("up",))
+
+
+@pytest.mark.parametrize("name", ["echo", "local", "Echo"])
+def test_built_in_providers_stay(name: str) -> None:
+    """A built-in provider can't be redefined."""
+    assert message_for({"models": {"providers": {name: {"baseUrl": URL}}}}) == (
+        f"models.providers.{name}: the provider is built in and can't be redefined. Choose another name."
+    )
+
+
+@pytest.mark.parametrize(("name", "path"), [("a/b", '["a/b"]'), ("", '[""]'), ("a b", '["a b"]'), ("é", '["é"]')])
+def test_a_provider_has_a_name_that_can_be_referred_to(name: str, path: str) -> None:
+    """A slash or blank in a provider's name is refused."""
+    assert message_for({"models": {"providers": {name: {"baseUrl": URL}}}}) == (
+        f"models.providers{path}: not a provider's name. Use letters, digits, dots, underscores and dashes, 64 at most."
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "api.example.com", "ftp://x", "https://", "https:///v1", "file:///x", "https://x:port/", "https://x:99999",
+     "https://x:0", "https://x/a b", "https://x/\n", "https://[::1", "HTTPS//x", " https://x"],
+)  # fmt: skip
+def test_a_base_url_is_http(url: str) -> None:
+    """Only an absolute http or https URL is accepted."""
+    assert message_for(provider(baseUrl=url)) == (
+        'models.providers.up.baseUrl: not an http or https URL. Write it like "https://api.example.com/v1".'
+    )
+
+
+@pytest.mark.parametrize("url", ["https://user:s3cret@x/v1", "https://s3cret@x", "https://@x"])
+def test_a_base_url_holds_no_credentials(url: str) -> None:
+    """A user name in the URL is refused, and the URL is not repeated."""
+    assert message_for(provider(baseUrl=url)) == (
+        "models.providers.up.baseUrl: the URL holds a user name or password. Put credentials in apiKey or headers."
+    )
+
+
+@pytest.mark.parametrize("url", ["https://x/v1?key=s3cret", "https://x/v1#s3cret", "https://x/v1?", "https://x/#"])
+def test_a_base_url_ends_with_its_path(url: str) -> None:
+    """The endpoint's name is appended to it, so nothing may follow the path."""
+    message = message_for(provider(baseUrl=url))
+    assert message.startswith("models.providers.up.baseUrl: the URL has a query or a fragment. ")
+    assert "s3cret" not in message
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "a\r\nb", "é", "a\n"])
+def test_a_header_has_a_valid_name(name: str) -> None:
+    """Header names are HTTP tokens."""
+    assert message_for(provider(headers={name: "v"})).endswith(": not a header's name. Use letters, digits and dashes.")
+
+
+@pytest.mark.parametrize(
+    "value", ["s3cret\r\nX: 1", "s3cret\n", "s3cret\0", "s3cret\x7f", " s3cret", "s3cret ", "s3crété"]
+)
+def test_a_header_has_a_valid_value(value: str) -> None:
+    """Nothing that could split or garble a header is accepted, and the value is not repeated."""
+    assert message_for(provider(headers={"X-A": value})) == (
+        "models.providers.up.headers.X-A: the value can't be sent in a header. "
+        "Write printable ASCII on one line without blanks at its ends."
+    )
+
+
+def test_a_header_is_given_once() -> None:
+    """Names that differ in case only are one header."""
+    assert message_for(provider(headers={"X-A": "1", "x-a": "2"})) == (
+        'models.providers.up.headers.x-a: the same header as "X-A". Remove one of the two.'
+    )
+
+
+@pytest.mark.parametrize("key", ["", " s3cret", "s3cret\n", "s3crét"])
+def test_an_api_key_can_be_sent(key: str) -> None:
+    """A key that is empty or can't be in a header is refused, and not repeated."""
+    assert message_for(provider(apiKey=key)) == (
+        "models.providers.up.apiKey: the key is empty or can't be sent in a header. "
+        "Write printable ASCII without blanks at its ends; remove apiKey when the provider needs none."
+    )
+
+
+def test_a_catalogue_names_each_model_once_and_well() -> None:
+    """Ids in a provider's list are usable and unique, in either form."""
+    assert message_for(provider(models=["a", {"id": "a"}])) == (
+        'models.providers.up.models[1]: the model "a" is listed twice. Remove one of the two.'
+    )
+    assert message_for(provider(models=[""])) == (
+        "models.providers.up.models[0]: not a model's id. Write the id as the provider does."
+    )
+
+
+@pytest.mark.parametrize("bind", ["", "localhost", "all", "256.0.0.1", "[::1]", "127.0.0.1:80", "Loopback"])
+def test_bind_is_a_known_word_or_an_address(bind: str) -> None:
+    """Names are not looked up: an address is an address."""
+    assert message_for({"gateway": {"bind": bind}}) == (
+        'gateway.bind: not an address. Write "loopback", "lan" or an IP address.'
+    )
+
+
+@pytest.mark.parametrize("bind", ["lan", "0.0.0.0", "::", "192.168.1.4", "::ffff:127.0.0.1"])
+def test_no_authentication_is_for_loopback_only(bind: str) -> None:
+    """A gateway without a secret is never reachable from the network."""
+    assert message_for({"gateway": {"bind": bind, "auth": {"mode": "none"}}}) == (
+        f'gateway.auth.mode: "none" together with gateway.bind "{bind}" would leave the API open to the network. '
+        'Set gateway.auth.mode to "token" or "password", or gateway.bind to "loopback".'
+    )
+
+
+@pytest.mark.parametrize(("key", "variable"), [("token", "ZERO_GATEWAY_TOKEN"), ("password", "ZERO_GATEWAY_PASSWORD")])
+def test_a_secret_is_not_empty(key: str, variable: str) -> None:
+    """An empty secret in the file is a mistake, not a way to open the gateway."""
+    assert message_for({"gateway": {"auth": {key: ""}}}) == (
+        f"gateway.auth.{key}: the secret is empty. Write one, or remove the key to use {variable}."
+    )
+
+
+@pytest.mark.parametrize("key", ["token", "password"])
+@pytest.mark.parametrize("secret", [" s3cret", "s3cret ", "s3\ncret", "s3\0cret", "   "])
+def test_a_secret_can_be_sent_by_a_client(key: str, secret: str) -> None:
+    """Blanks around a bearer secret are trimmed from requests, so one that has them could never match."""
+    assert message_for({"gateway": {"auth": {key: secret}}}) == (
+        f"gateway.auth.{key}: the secret has blanks at its ends or control characters, which no client can send. "
+        "Remove them."
+    )
+
+
+@pytest.mark.parametrize("proxy", ["", "proxy.local", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.1:80", "*"])
+def test_trusted_proxies_are_addresses_or_networks(proxy: str) -> None:
+    """Trust is given to addresses; a network with host bits set is probably not what was meant."""
+    assert message_for({"gateway": {"trustedProxies": ["10.0.0.7", proxy]}}) == (
+        "gateway.trustedProxies[1]: not an IP address or network. "
+        'Write an address ("10.0.0.7") or a network with no host bits set ("10.0.0.0/8").'
+    )

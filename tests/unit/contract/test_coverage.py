@@ -1,0 +1,77 @@
+"""The contract has all of OpenAI's chat completions, and nothing that is not in it."""
+
+import pytest
+
+from tests import official
+from tests.unit.contract import schemas
+from tests.unit.contract.shape import shape
+
+# Where we differ on purpose: place, what only OpenAI's schema says, what only ours says, and why.
+NAME = {"minLength 1", "maxLength 64", r"pattern ^[A-Za-z0-9_-]{1,64}$(?!\n)"}
+ROLES = {"role": {"enum": ["user", "tool", "function"]}}
+TURN = f"contains { {'type': 'object', 'required': ['role'], 'properties': ROLES} }"
+METADATA: dict[str, tuple[set[str], set[str], str]] = {
+    "metadata": (
+        set(),
+        {"maxProperties 16", "propertyNames {'$ref': '#/components/schemas/MetadataKey'}"},
+        "OpenAI documents 16 pairs with keys of at most 64 characters",
+    ),
+    "metadata{}": (set(), {"maxLength 512"}, "OpenAI documents it"),
+}
+DIFFERENCES: dict[str, dict[str, tuple[set[str], set[str], str]]] = {
+    "CreateChatCompletionRequest": METADATA
+    | {
+        "model": (set(), {"minLength 1"}, "it names an agent"),
+        "messages": (set(), {TURN}, "a run needs a turn"),
+        "functions[].name": (set(), NAME, "OpenAI documents these letters and this length"),
+        "tools[].function.name": (set(), NAME, "OpenAI documents these letters and this length"),
+        "response_format.json_schema.name": (set(), NAME, "OpenAI documents these letters and this length"),
+        "logit_bias{}": (set(), {"minimum -100", "maximum 100"}, "OpenAI documents it"),
+        "max_tokens": (set(), {"minimum 1"}, "OpenAI answers 400 below"),
+        "max_completion_tokens": (set(), {"minimum 1"}, "OpenAI answers 400 below"),
+        "seed": (
+            {"minimum -9223372036854776000", "maximum 9223372036854776000"},
+            {"minimum -9223372036854775808", "maximum 9223372036854775807"},
+            "theirs are 64 bits, rounded by a tool that took them for floats",
+        ),
+    },
+    "CreateChatCompletionResponse": METADATA,
+    "ErrorResponse": {
+        "error.type": (
+            set(),
+            {f"value {v}" for v in ("invalid_request_error", "permission_error", "rate_limit_error", "server_error")},
+            "the gateway has these",
+        ),
+    },
+}
+
+
+def differences(name: str) -> dict[str, tuple[set[str], set[str]]]:
+    """Compare one schema: place, what only OpenAI's says, what only ours says."""
+    theirs, ours = shape(name, official.schemas()), shape(name, schemas.components())
+    nowhere = {"no such place"}
+    found = {}
+    for path in theirs.keys() | ours.keys():
+        a = theirs[path].facts() if path in theirs else nowhere
+        b = ours[path].facts() if path in ours else nowhere
+        if a != b:
+            found[path] = (a - b, b - a)
+    return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CreateChatCompletionRequest",
+        "CreateChatCompletionResponse",
+        "CreateChatCompletionStreamResponse",
+        "CompletionUsage",
+        "Model",
+        "ListModelsResponse",
+        "ErrorResponse",
+    ],
+)
+def test_same_as_openai(name: str) -> None:
+    """A schema says what OpenAI's says, in every place, except for the listed differences."""
+    allowed = {path: (theirs, ours) for path, (theirs, ours, _) in DIFFERENCES.get(name, {}).items()}
+    assert allowed == differences(name)
