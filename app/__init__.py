@@ -1,6 +1,6 @@
 """The ZERO Gateway: agents behind OpenAI's Chat Completions API.
 
-``app.gateway`` is the ASGI application, made from the configuration when it is first asked for: ``uvicorn app:gateway``.
+``app.gateway`` is the ASGI application (``uvicorn app:gateway``), made from the configuration when first asked for.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every way a request can fail, as the client sees it: status, type, code, param and retry advice.
 
-Owns the vocabulary of failures and nothing else: no rendering (``app.http.error_response`` and ``app.http.sse`` do that),
-no logging. Any layer may import it. Source of the table: design.md sections 1 and 3.
+Owns the vocabulary of failures and nothing else: no rendering (``app.http.error_response`` does that), no logging.
+Any layer may import it. Source of the table: design.md sections 1 and 3.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,6 +53,7 @@ class LiveGateway:
         app: What uvicorn loads.
         environ: Further environment variables.
         port: The port, or 0 for a free one.
+        arguments: Further arguments of uvicorn's command line, such as ``--no-proxy-headers``.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class LiveGateway:
         app: str = "app:gateway",
         environ: Mapping[str, str] | None = None,
         port: int = 0,
+        arguments: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.config_file = folder / "zero.json"
@@ -80,11 +82,15 @@ class LiveGateway:
             **(environ or {}),
         }
         self._app = app
+        self._arguments = arguments
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", self._app, "--port", str(self.port), "--no-access-log"],
+            [
+                sys.executable, "-m", "uvicorn", self._app,
+                "--port", str(self.port), "--no-access-log", *self._arguments,
+            ],  # fmt: skip
             env=self._environ,
             cwd=Path(__file__).parent.parent,
             stdout=self._log,

@@ -1,7 +1,7 @@
 """Binding operations to handlers: the contract's paths become Litestar routes, or the start fails.
 
-Knows operations and the shape of a handler, not what any handler does. ASGI handlers where possible, because Litestar's typed ones
-cost twice as much per request and the contract has decided the types already.
+Knows operations and the shape of a handler, not what any handler does. ASGI handlers where possible, because
+Litestar's typed ones cost twice as much per request and the contract has decided the types already.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def _route(
     async def respond() -> ASGIApp:
         return dispatch
 
-    return HTTPRouteHandler(path, http_method=cast("list[HttpMethod]", list(operations)), opt=opt)(respond)
+    # OPTIONS too, or Litestar would add a handler of its own for it, which the contract doesn't know: the guard says 405.
+    methods = cast("list[HttpMethod]", sorted({*operations, "OPTIONS"}))
+    return HTTPRouteHandler(path, http_method=methods, opt=opt)(respond)
 
 
 def method_not_allowed(scope: Scope, operations: Mapping[str, Operation]) -> MethodNotAllowed:

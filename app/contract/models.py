@@ -594,4 +594,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "c043be935475bb55be1d093974e7ffdf204266e2f64011b5b3bef9a0d2c85936"
+CONTRACT_SHA256 = "fdec5068fc758b8bdd1d89fb98c124107b26ebaf0cf4440abd247c528ba29c58"

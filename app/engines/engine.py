@@ -15,8 +15,8 @@ class Engine(Protocol):
     def run(self, turn: Turn) -> AsyncIterator[Event]:
         """Answer a turn, event by event.
 
-        An answer is complete when each choice has had its ``finish_reason``; an iterator that ends before is taken for a
-        failure. Closing or cancelling the iterator stops the work at once.
+        An answer is complete when each choice has had its ``finish_reason``; an iterator that ends before is taken
+        for a failure. Closing or cancelling the iterator stops the work at once.
 
         Raises:
             InvalidRequest: If the request can't be answered as it is (before the first event).

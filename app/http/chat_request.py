@@ -15,6 +15,8 @@ from app.contract.decoding import BodyDecoder
 from app.contract.models import CreateChatCompletionRequest
 from app.errors import InvalidRequest
 from app.http.request_headers import RequestHeaders
+from app.routing.agent_name import normalized_id
+from app.routing.session_key import HEADER as SESSION_KEY_HEADER
 from app.routing.target import AGENT_HEADER, AGENT_HEADER_ALIAS, Directory, Target, Wish, resolve
 from app.runs.job import Job, new_run_id
 from app.sessions.message import Message
@@ -51,14 +53,12 @@ def target_of(
         InvalidRequest: If a header is malformed or contradicts another.
         ModelNotFound: If it names an agent that there isn't.
     """
-    agent, param = headers.text(AGENT_HEADER.encode()), AGENT_HEADER
-    if not agent:
-        agent, param = headers.text(AGENT_HEADER_ALIAS.encode()), AGENT_HEADER_ALIAS
+    agent, param = _agent_header(headers)
     wish = Wish(
         model=request.model,
         agent=agent,
         agent_param=param,
-        session_key=headers.text(b"x-zero-session-key"),
+        session_key=_session_header(headers),
         user=(request.user or "") if session_from_user else "",
     )
     return resolve(wish, directory, strict_model=strict_model)
@@ -97,6 +97,34 @@ def job_of(request: CreateChatCompletionRequest, body: bytes, headers: RequestHe
     )
 
 
+def _agent_header(headers: RequestHeaders) -> tuple[str, str]:
+    """Return the agent that a header names, and that header's name. Both must be valid, though one of them decides."""
+    named = [(_given(headers, name), name) for name in (AGENT_HEADER, AGENT_HEADER_ALIAS)]
+    for value, name in named:
+        if value and normalized_id(value) is None:
+            raise InvalidRequest(
+                f"{name} must be an agent's id: a letter or digit, then up to 63 letters, digits, '_' or '-'.",
+                param=name,
+            )
+    return next((pair for pair in named if pair[0]), named[0])
+
+
+def _session_header(headers: RequestHeaders) -> str:
+    key = _given(headers, SESSION_KEY_HEADER)
+    if not key.isascii():
+        # It goes back in a header, where anything else means something different to every client.
+        raise InvalidRequest(f"{SESSION_KEY_HEADER} must be printable ASCII.", param=SESSION_KEY_HEADER)
+    return key
+
+
+def _given(headers: RequestHeaders, name: str) -> str:
+    """Return a header's value; a header that is there but empty is a variable that somebody forgot to fill."""
+    value = headers.text(name.encode())
+    if not value and headers.all(name.encode()):
+        raise InvalidRequest(f"The header {name} is empty. Give it a value or leave it out.", param=name)
+    return value
+
+
 def _role(message: Any) -> str:
     role: str = message.__struct_config__.tag
     return role
@@ -108,4 +136,5 @@ def _read_timeout(headers: RequestHeaders) -> float | None:
         seconds = float(headers.text(b"x-stainless-read-timeout"))
     except (ValueError, InvalidRequest):
         return None
-    return seconds if math.isfinite(seconds) and seconds > 0 else None
+    # A little earlier, or our answer would come to a client that has just given up and tries again.
+    return seconds * 0.95 if math.isfinite(seconds) and seconds > 0 else None

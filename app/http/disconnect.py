@@ -1,7 +1,7 @@
 """Work that ends when its client does.
 
-One watcher per request reads ASGI's ``receive`` until the client is gone, and cancels the work then, in whatever phase it
-is: queued, waiting for the upstream, or writing. Source of the rule: design.md, "Answer".
+One watcher per request reads ASGI's ``receive`` until the client is gone, and cancels the work then, in whatever phase
+it is: queued, waiting for the upstream, or writing. Source of the rule: design.md, "Answer".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every failure as an HTTP response in OpenAI's error shape, whoever raised it: a handler, Litestar, or nobody we know."""
+"""Every failure as an HTTP response in OpenAI's error shape, whoever raised it: a handler, Litestar, nobody we know."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def http_exception_handler(
         if error.status_code == 405:
             if belongs_to_api(path) and not enabled():
                 return render(EndpointDisabled())
-            allowed = (error.headers or {}).get("allow", "")
+            # OPTIONS is bound where Litestar wants it (app.contract.binding), but no operation has it.
+            bound = (error.headers or {}).get("allow", "").split(", ")
+            allowed = ", ".join(sorted(method for method in bound if method != "OPTIONS"))
             return render(MethodNotAllowed(request.scope["method"], path[:200], allowed))
         if 400 <= error.status_code < 500:
             return render(InvalidRequest(error.detail or "The request is not valid HTTP.", code="invalid_request"))
@@ -73,5 +75,5 @@ def on_crash(request: HTTPRequest, error: Exception) -> Response[bytes]:
 
 
 def belongs_to_api(path: str) -> bool:
-    """Tell whether a path lies under the switch ``chatCompletions.enabled``."""
-    return path == "/v1" or path.startswith("/v1/")
+    """Tell whether a path, with however many slashes, lies under the switch ``chatCompletions.enabled``."""
+    return next(filter(None, path.split("/")), "") == "v1"

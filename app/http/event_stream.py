@@ -1,7 +1,7 @@
 """The answer as server-sent events: hand-framed chunks, keepalive comments, and an honest end.
 
-Owns the form of the stream; what is in it was decided by the run. Source of the rules: design.md, "Answer" and section 3;
-what the SDKs trip over was measured in rivals-and-styles.md, part 4.5.
+Owns the form of the stream; what is in it was decided by the run. Source of the rules: design.md, "Answer" and
+section 3; what the SDKs trip over was measured in rivals-and-styles.md, part 4.5.
 """
 
 from __future__ import annotations
@@ -84,6 +84,11 @@ class EventStream:
         self._buffer.append(data)
         self._buffered += len(data)
         if not event.more or self._buffered > _FLUSH_BYTES:
+            await self._flush()
+
+    async def flush(self) -> None:
+        """Write what ``on_event`` kept for a moment."""
+        if self._buffer:
             await self._flush()
 
     async def finish(self, usage: CompletionUsage) -> None:

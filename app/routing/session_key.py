@@ -16,9 +16,11 @@ from app.routing.agent_name import normalized_id
 
 HEADER: Final = "x-zero-session-key"
 MAX_BYTES: Final = 512
+"""The longest key, its prefix ``agent:<id>:`` not counted, so that a key we answer with can always be sent back."""
+
 RESERVED_NAMESPACES: Final = ("subagent:", "cron:", "acp:", "hook:")
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PRINTABLE = re.compile(r"[\x20-\x7e]+")
 _PLAIN = frozenset(b"!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~" + bytes(c for c in range(128) if chr(c).isalnum()))
 
 
@@ -36,13 +38,11 @@ def parse_requested(value: str) -> RequestedKey:
         value: The header's value, surrounding blanks removed, not empty.
 
     Raises:
-        InvalidRequest: If it is over 512 bytes, has control characters, is a malformed full key, or lies in a
+        InvalidRequest: If it is over 512 bytes, has other than printable ASCII characters, is a malformed full key, or lies in a
             namespace that the gateway keeps for itself.
     """
-    if len(value.encode()) > MAX_BYTES:
-        raise _refused(f"is longer than {MAX_BYTES} bytes")
-    if _CONTROL.search(value):
-        raise _refused("has control characters")
+    if not _PRINTABLE.fullmatch(value):
+        raise _refused("may hold printable ASCII characters only")
     agent_id: str | None = None
     rest = value
     if value[:6].lower() == "agent:":
@@ -50,21 +50,16 @@ def parse_requested(value: str) -> RequestedKey:
         agent_id = normalized_id(name)
         if agent_id is None or not separator or not rest:
             raise _refused("begins with 'agent:' but isn't 'agent:<agentId>:<key>'")
+    if len(rest) > MAX_BYTES:
+        raise _refused(f"is longer than {MAX_BYTES} bytes")
     if rest.lower().startswith(RESERVED_NAMESPACES):
         raise _refused(f"lies in a reserved namespace ({', '.join(RESERVED_NAMESPACES)})")
     return RequestedKey(agent_id, rest)
 
 
 def full_key(agent_id: str, rest: str) -> str:
-    """Return the full session key of ``rest`` under an agent.
-
-    Raises:
-        InvalidRequest: If the whole is over 512 bytes.
-    """
-    key = f"agent:{agent_id}:{rest}"
-    if len(key.encode()) > MAX_BYTES:
-        raise _refused(f"with its agent is longer than {MAX_BYTES} bytes")
-    return key
+    """Return the full session key of ``rest`` under an agent."""
+    return f"agent:{agent_id}:{rest}"
 
 
 def key_for_user(agent_id: str, user: str) -> str:
@@ -75,10 +70,10 @@ def key_for_user(agent_id: str, user: str) -> str:
     a key is represented by its SHA-256, under a prefix that no encoding can produce.
     """
     encoded = "".join(chr(b) if b in _PLAIN else f"%{b:02X}" for b in user.encode())
-    key = f"agent:{agent_id}:openai-user:{encoded}"
-    if len(key) <= MAX_BYTES:
-        return key
-    return f"agent:{agent_id}:openai-user:%sha256:{hashlib.sha256(user.encode()).hexdigest()}"
+    rest = f"openai-user:{encoded}"
+    if len(rest) > MAX_BYTES:
+        rest = f"openai-user:%sha256:{hashlib.sha256(user.encode()).hexdigest()}"
+    return full_key(agent_id, rest)
 
 
 def fresh_key(agent_id: str) -> str:

@@ -19,7 +19,8 @@ from app.contract.models import (
 class Event(msgspec.Struct):
     """One step of an answer.
 
-    ``choices`` carry deltas (and, once per choice, the ``finish_reason``); ``usage`` is the engine's own count, cumulative.
+    ``choices`` carry deltas (and, once per choice, the ``finish_reason``); ``usage`` is the engine's own cumulative
+    count.
     """
 
     choices: list[ChatCompletionChunkChoice] = []

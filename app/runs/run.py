@@ -40,6 +40,10 @@ class Listener(Protocol):
         """Pass an event on. Returns when the next may come: this is where a slow reader holds the engine back."""
         ...
 
+    async def flush(self) -> None:
+        """Pass on what was kept back for an event announced by ``more``, which turned out to say nothing."""
+        ...
+
 
 class EngineSource(Protocol):
     """Where runs find engines."""
@@ -152,8 +156,11 @@ class Runs:
                 seen = 0
                 async for event in events:
                     out = answer.feed(event)
-                    if out is not None and listener is not None:
-                        await listener.on_event(out)
+                    if listener is not None:
+                        if out is not None:
+                            await listener.on_event(out)
+                        elif not event.more:
+                            await listener.flush()
                     seen += 1
                     if not seen % _FAIRNESS:
                         await asyncio.sleep(0)

@@ -19,7 +19,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         run_id: The run this turn belongs to.
         agent: The agent that answers.
         model: The provider's own name of the model.
-        messages: What the engine sees, in order: one system message (the agent's prompt and the request's leading system
+        messages: What the engine sees, in order: one system message (the agent's prompt and the request's system
             messages), the session's history, the request's own messages.
         request: The request as the contract understands it.
         parameters: Every other top-level field of the request as it was sent, fields unknown to the contract included,

@@ -6,6 +6,7 @@ one. The canonical form is part of what is stored: changing it needs a new ``ALG
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import Any, Final
 
@@ -86,8 +87,7 @@ def _canonical_call(call: dict[str, Any]) -> dict[str, Any]:
 
 def _canonical_function(function: dict[str, Any]) -> dict[str, Any]:
     arguments: Any = function.get("arguments", "")
-    try:
+    # Where they aren't JSON, the text itself is what identifies them.
+    with contextlib.suppress(msgspec.MsgspecError, TypeError, ValueError, RecursionError):
         arguments = msgspec.json.decode(arguments)
-    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
-        pass  # not JSON: the text itself is what identifies it
     return {"name": function.get("name"), "arguments": arguments}

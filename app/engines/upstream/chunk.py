@@ -1,6 +1,6 @@
 """From an upstream's JSON to events: strict first, then forgiving about known quirks, then refused.
 
-Pure. The quirks are those of services in use: fields of a chunk that are missing, null, empty or of a neighbouring type.
+Pure. The quirks are those of services in use: fields that are missing, null, empty or of a neighbouring type.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """The engine that asks an OpenAI-compatible service, always streaming, so that giving up stops the work there too.
 
-Owns the request to the upstream and the life of its connection. What comes back is read by ``sse_reader`` and ``chunk``;
-what goes wrong is named by ``failure``.
+Owns the request to the upstream and the life of its connection. What comes back is read by ``sse_reader`` and
+``chunk``; what goes wrong is named by ``failure``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -62,10 +62,8 @@ class UpstreamEngine:
 
     async def run(self, turn: Turn) -> AsyncIterator[Event]:
         """See ``Engine``. The upstream's connection is closed at once when the iterator is."""
-        import aiohttp
-
         endpoint = await self._endpoint()
-        try:
+        with self._failures_named():
             async with self._session().post(
                 f"{endpoint.base_url.rstrip('/')}/chat/completions",
                 data=_body(turn),
@@ -94,6 +92,17 @@ class UpstreamEngine:
                 for item in reader.end():
                     if item != _DONE:
                         yield event_of_chunk(item)
+
+    async def close(self) -> None:
+        """See ``Engine``: the session belongs to the registry."""
+
+    @contextlib.contextmanager
+    def _failures_named(self) -> Iterator[None]:
+        """Turn what aiohttp raises, and errors inside a stream, into the gateway's own failures."""
+        import aiohttp
+
+        try:
+            yield
         except UpstreamErrorEvent as error:
             raise failure_of_error(self._provider, 0, error.fields) from None
         except (aiohttp.ConnectionTimeoutError, aiohttp.ServerTimeoutError) as problem:
@@ -112,9 +121,6 @@ class UpstreamEngine:
                 f"The connection to the provider {self._provider!r} broke off ({type(problem).__name__}).",
                 code="upstream_connection_lost",
             ) from problem
-
-    async def close(self) -> None:
-        """See ``Engine``: the session belongs to the registry."""
 
 
 def _body(turn: Turn) -> bytes:

@@ -50,7 +50,7 @@ def using(model: JsonValue, **keys: JsonValue) -> JsonObject:
         provider(baseUrl="http://127.0.0.1:8000"),
         provider(baseUrl="https://[::1]:8000/v1/"),
         provider(models=[]),
-        {"gateway": {"bind": "lan", "auth": {"mode": "token", "token": "ü-ok with blank"}}},
+        {"gateway": {"bind": "lan", "auth": {"mode": "token", "token": "ü-ok with blank\n"}}},
         {"gateway": {"bind": "::1", "auth": {"mode": "none"}}},
         {"gateway": {"bind": "127.0.0.2", "auth": {"mode": "none"}}},
         {"gateway": {"bind": "loopback", "auth": {"mode": "none"}}},
@@ -222,10 +222,11 @@ def test_a_header_has_a_valid_value(value: str) -> None:
     )
 
 
-def test_a_header_is_given_once() -> None:
+@pytest.mark.parametrize(("first", "second"), [("X-A", "x-a"), ("x-a", "X-A")])
+def test_a_header_is_given_once(first: str, second: str) -> None:
     """Names that differ in case only are one header."""
-    assert message_for(provider(headers={"X-A": "1", "x-a": "2"})) == (
-        'models.providers.up.headers.x-a: the same header as "X-A". Remove one of the two.'
+    assert message_for(provider(headers={first: "1", second: "2"})) == (
+        f'models.providers.up.headers.{second}: the same header as "{first}". Remove one of the two.'
     )
 
 
@@ -265,21 +266,21 @@ def test_no_authentication_is_for_loopback_only(bind: str) -> None:
     )
 
 
+@pytest.mark.parametrize("secret", ["", "  ", "\n"])
 @pytest.mark.parametrize(("key", "variable"), [("token", "ZERO_GATEWAY_TOKEN"), ("password", "ZERO_GATEWAY_PASSWORD")])
-def test_a_secret_is_not_empty(key: str, variable: str) -> None:
+def test_a_secret_is_not_empty(key: str, variable: str, secret: str) -> None:
     """An empty secret in the file is a mistake, not a way to open the gateway."""
-    assert message_for({"gateway": {"auth": {key: ""}}}) == (
+    assert message_for({"gateway": {"auth": {key: secret}}}) == (
         f"gateway.auth.{key}: the secret is empty. Write one, or remove the key to use {variable}."
     )
 
 
 @pytest.mark.parametrize("key", ["token", "password"])
-@pytest.mark.parametrize("secret", [" s3cret", "s3cret ", "s3\ncret", "s3\0cret", "   "])
+@pytest.mark.parametrize("secret", ["s3\ncret", "s3\0cret", "s3cret\x7f"])
 def test_a_secret_can_be_sent_by_a_client(key: str, secret: str) -> None:
-    """Blanks around a bearer secret are trimmed from requests, so one that has them could never match."""
+    """A header can't carry control characters; the secret is not repeated."""
     assert message_for({"gateway": {"auth": {key: secret}}}) == (
-        f"gateway.auth.{key}: the secret has blanks at its ends or control characters, which no client can send. "
-        "Remove them."
+        f"gateway.auth.{key}: the secret has control characters, which no client can send. Remove them."
     )
 
 

@@ -110,10 +110,12 @@ def test_a_misplaced_secret_is_not_repeated(key: str, value: JsonValue) -> None:
 
 def test_whole_numbers_may_be_written_with_a_fraction_of_zero() -> None:
     """18789.0 is a whole number, and a whole number is a number."""
-    config = decode({"gateway": {"port": 18789.0, "auth": {"rateLimit": {"windowSeconds": 5}}}})
+    rate_limit: JsonObject = {"windowSeconds": 5, "lockoutSeconds": 0.5}
+    config = decode({"gateway": {"port": 18789.0, "auth": {"rateLimit": rate_limit}}})
     assert config.gateway.port == 18789
     assert isinstance(config.gateway.port, int)
     assert config.gateway.auth.rate_limit.window_seconds == 5.0
+    assert config.gateway.auth.rate_limit.lockout_seconds == 0.5
 
 
 def test_params_are_kept_as_written() -> None:

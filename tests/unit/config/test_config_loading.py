@@ -132,7 +132,7 @@ def test_an_error_lists_the_files_that_were_read(tmp_path: Path) -> None:
     [
         "{gateway: {auth: {token: '${S}', mode: 'wrong'}}}",
         "{gateway: {auth: {token: ['${S}']}}}",
-        "{gateway: {auth: {password: '${S} '}}}",
+        "{gateway: {auth: {password: '${S}\\u0000x'}}}",
         "{gateway: {auth: {mode: '${S}'}}}",
         "{gateway: {bind: '${S}'}}",
         "{gateway: {port: '${S}'}}",
@@ -155,9 +155,15 @@ def test_no_secret_is_in_an_error(tmp_path: Path, content: str) -> None:
 
 def test_the_revision_follows_the_meaning(tmp_path: Path) -> None:
     """Comments, order of keys, spelling of numbers and includes don't change it; values and variables do."""
-    one = load(written(tmp_path, "{gateway: {port: 80, bind: 'lan'}}"), {})
-    same = load(written(tmp_path, "{/* x */ gateway: {bind: 'lan', port: 80.0}, agents: {}}"), {})
-    other = load(written(tmp_path, "{gateway: {port: 81, bind: 'lan'}}"), {})
+    one = load(written(tmp_path, "{gateway: {port: 80, bind: 'lan'}, agents: {defaults: {params: {a: 1, b: 2}}}}"), {})
+    written(tmp_path, "{defaults: {params: {b: 2, a: 1}}}", "part.json")
+    same = load(
+        written(tmp_path, "{/* x */ agents: {$include: 'part.json'}, gateway: {bind: 'lan', port: 80.0}, models: {}}"),
+        {},
+    )
+    other = load(
+        written(tmp_path, "{gateway: {port: 80, bind: 'lan'}, agents: {defaults: {params: {a: 1, b: 3}}}}"), {}
+    )
     assert one.revision == same.revision
     assert one.revision != other.revision
     assert len(one.revision) == 12

@@ -54,6 +54,12 @@ def test_without_a_home_the_variable_is_asked_for(environ: dict[str, str]) -> No
     )
 
 
+def test_port_zero_is_refused_as_a_number_too() -> None:
+    """A flag that a parser has made a number is looked at like any other."""
+    with pytest.raises(ConfigError, match=r"^--port: not a port\."):
+        port(SET, {}, 0)
+
+
 SET = Config(gateway=Gateway(port=3000))
 
 

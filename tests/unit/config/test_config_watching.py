@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import watchfiles
 
 from app.config import LoadedConfig, load, watch
+from app.config.watching import _directories, _Follower
 
 DEADLINE = 20.0
 """Seconds after which a test fails; events normally take a fraction of one."""
@@ -244,6 +246,60 @@ async def test_a_failing_application_does_not_end_the_watching(tmp_path: Path) -
         saved(file, "{agents: {list: [{id: 'y'}]}}")
         await journal.message("INFO The changed configuration is applied")
         assert seen == ["y"]
+
+
+@run
+async def test_looking_again_repeats_nothing(tmp_path: Path) -> None:
+    """A mistake and a needed restart are told once, however often the same content is looked at."""
+    file = main_file(tmp_path, "{gateway: {port: 1000}}")
+    journal = Journal()
+    log = logging.getLogger("test_config_watching")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.addHandler(journal)
+    follower = _Follower(load(file, {}), {}, journal.apply, log)
+    for content, told in (("{a: }", "ERROR "), ("{gateway: {port: 2000}}", "WARNING "), ("{a: }", "ERROR ")):
+        saved(file, content)
+        for _ in range(3):
+            await follower.reload_if_changed([str(file)])
+        await journal.message(told)
+        assert journal.entries.empty()
+    log.removeHandler(journal)
+
+
+def test_directories_are_those_where_a_change_would_show(tmp_path: Path) -> None:
+    """A file's own, where a link leads, and the nearest that exists for a file yet to come."""
+    for name in ("own", "target", "parent"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "target" / "real.json").touch()
+    (tmp_path / "own" / "link.json").symlink_to(tmp_path / "target" / "real.json")
+    files = [tmp_path / "own" / "link.json", tmp_path / "parent" / "not" / "yet" / "there.json"]
+    assert _directories(files) == {tmp_path / "own", tmp_path / "target", tmp_path / "parent"}
+
+
+def test_the_directory_of_a_new_include_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notifications are asked for anew when the files come to lie elsewhere."""
+    asked: asyncio.Queue[set[Path]] = asyncio.Queue()
+    real = watchfiles.awatch
+
+    def spy(*directories: Path, **options: Any) -> AsyncGenerator[set[watchfiles.main.FileChange], None]:
+        asked.put_nowait(set(directories))
+        return real(*directories, **options)
+
+    monkeypatch.setattr("watchfiles.awatch", spy)
+
+    async def moved() -> None:
+        file = main_file(tmp_path)
+        part = tmp_path / "parts" / "agents.json"
+        part.parent.mkdir()
+        part.write_text("{list: [{id: 'one'}]}")
+        async with watching(file) as journal:
+            assert await asked.get() == {tmp_path}
+            saved(file, "{agents: {$include: 'parts/agents.json'}}")
+            await journal.applied()
+            assert await asked.get() == {tmp_path, part.parent}
+
+    asyncio.run(moved())
 
 
 def test_where_the_system_does_not_tell_the_files_are_polled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

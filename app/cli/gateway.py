@@ -1,0 +1,121 @@
+"""``zero gateway``: serve the configuration."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import uvicorn
+
+from app.application import Gateway
+from app.cli.curl import curl_line
+from app.config import ConfigError, LoadedConfig, bind_host, config_path, load, port
+from app.engines.registry import registered_engines
+from app.security.secret import ENVIRONMENT, resolve_secret
+
+_LEVELS = ("critical", "error", "warning", "info", "debug")
+
+
+@click.command("gateway", epilog="Example: ZERO_GATEWAY_TOKEN=... zero gateway --port 18790")
+@click.argument("action", type=click.Choice(["run"]), default="run", required=False)
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file. [ZERO_CONFIG_PATH]")
+@click.option(
+    "--port", "port_flag", type=click.IntRange(1, 65535), help="Port. [ZERO_GATEWAY_PORT, gateway.port, 18789]"
+)
+@click.option("--bind", help='Address: "loopback", "lan" or an IP address. [gateway.bind]')
+@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+@click.option(
+    "--dev", is_flag=True, help="For trying it out: print the secret and a curl line; make a token if none is set."
+)
+def command(
+    action: str, config_file: Path | None, port_flag: int | None, bind: str | None, log_level: str, dev: bool
+) -> None:
+    """Serve HTTP on one port, as the configuration says."""
+    _log_to_stderr(log_level)
+    environ = dict(os.environ)
+    try:
+        loaded = _with_bind(load(config_file or config_path(environ), environ, registered_engines()), bind)
+        if dev:
+            _ensure_secret(loaded, environ)
+        gateway = Gateway(loaded, environ)
+        host, listen_port = bind_host(loaded.config), port(loaded.config, environ, port_flag)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+    config = uvicorn.Config(
+        gateway.app,
+        host=host,
+        port=listen_port,
+        http="httptools",
+        ws="none",
+        # Who the client is behind a proxy is decided by gateway.trustedProxies, not by uvicorn's own header reading.
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+    )
+    server = _Server(config, _banner(loaded, environ, listen_port, dev=dev))
+    server.run()
+    if not server.started:
+        raise SystemExit(3)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says where it is once it really is there."""
+
+    def __init__(self, config: uvicorn.Config, banner: str) -> None:
+        super().__init__(config)
+        self._banner = banner
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            click.echo(self._banner)
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s  %(message)s")
+    # What uvicorn says at this level is about itself; the banner says where we are.
+    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def _with_bind(loaded: LoadedConfig, bind: str | None) -> LoadedConfig:
+    if bind is None:
+        return loaded
+    from app.config.checks import check
+    from app.config.error import RuleError
+
+    config = msgspec.structs.replace(loaded.config, gateway=msgspec.structs.replace(loaded.config.gateway, bind=bind))
+    try:
+        check(config, loaded.engines)
+    except RuleError as error:
+        raise ConfigError(error.problem, error.advice, path="--bind") from None
+    return msgspec.structs.replace(loaded, config=config)
+
+
+def _ensure_secret(loaded: LoadedConfig, environ: dict[str, str]) -> None:
+    auth = loaded.config.gateway.auth
+    try:
+        resolve_secret(auth, environ)
+    except ConfigError:
+        environ[ENVIRONMENT[auth.mode]] = secrets.token_urlsafe(24)
+
+
+def _banner(loaded: LoadedConfig, environ: dict[str, str], listen_port: int, *, dev: bool) -> str:
+    auth = loaded.config.gateway.auth
+    lines = [f"ZERO Gateway on http://{bind_host(loaded.config)}:{listen_port}  (configuration: {loaded.path})"]
+    models = ", ".join(f"zero:{agent.id} ({agent.model})" for agent in loaded.agents.values())
+    lines.append(f"  models: zero, {models}")
+    if not loaded.config.gateway.http.endpoints.chat_completions.enabled:
+        lines.append("  /v1 is switched off: set gateway.http.endpoints.chatCompletions.enabled to true")
+    if dev and auth.mode != "none":
+        configured: Any = auth.token if auth.mode == "token" else auth.password
+        secret = configured or environ[ENVIRONMENT[auth.mode]]
+        lines += [f"  token:  {secret}", "", "Try it:", "", curl_line(listen_port, secret), ""]
+        lines += [curl_line(listen_port, secret, stream=True), ""]
+    return "\n".join(lines)

@@ -1,0 +1,87 @@
+"""``zero init``: write a configuration to start from."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import click
+
+from app.cli.curl import curl_line
+from app.config import ConfigError, config_path
+from app.config.location import DEFAULT_PORT
+
+_TEMPLATE = """\
+// The ZERO Gateway's configuration (JSON5). Every key: docs/configuration.md
+{{
+  gateway: {{
+    auth: {{ mode: "token", token: "{token}" }},
+    http: {{
+      endpoints: {{
+        chatCompletions: {{ enabled: true }},
+      }},
+    }},
+  }},
+  agents: {{
+    list: [
+      {{
+        id: "main",
+        default: true,
+        model: "{model}",
+        systemPrompt: "You are a friendly, concise assistant. Answer in the language of the user.",
+      }},
+    ],
+  }},
+  // Any OpenAI-compatible service can answer for an agent, for example Ollama (model: "ollama/llama3.2"):
+  // models: {{ providers: {{ ollama: {{ baseUrl: "http://127.0.0.1:11434/v1", api: "openai-completions" }} }} }},
+}}
+"""
+
+
+@click.command("init", epilog="Example: zero init && zero gateway")
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), help="Where to. [ZERO_CONFIG_PATH, ~/.zero/zero.json]"
+)
+@click.option("--force", is_flag=True, help="Overwrite a file that is there; its token is lost.")
+def command(config_file: Path | None, force: bool) -> None:
+    """Write a configuration: endpoint on, generated token, one agent."""
+    from app.engines.local.supervisor import local_model_installed
+
+    try:
+        path = config_file or config_path(os.environ)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+    missing = local_model_installed()
+    token = secrets.token_urlsafe(24)
+    text = _TEMPLATE.format(token=token, model="echo/echo" if missing else "local/smollm2")
+    try:
+        _write(path, text, force=force)
+    except FileExistsError:
+        raise click.ClickException(f"{path} exists already. Edit it, or overwrite it with --force.") from None
+    except OSError as error:
+        raise click.ClickException(f"{path} can't be written: {error.strerror}.") from None
+    click.echo(f"Wrote {path} with a new token. Start the gateway with: zero gateway")
+    if missing:
+        click.echo(f"The agent repeats what it is told (echo/echo), because there is no local model: {missing}")
+    click.echo(f"\nThen try:\n\n{curl_line(DEFAULT_PORT, token)}\n")
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    """Write a file that only its owner can read, whole or not at all.
+
+    Raises:
+        FileExistsError: If it is there and ``force`` isn't given.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        if force:
+            draft.replace(path)
+        else:
+            path.hardlink_to(draft)  # unlike a rename, this fails when the file is there
+    finally:
+        draft.unlink(missing_ok=True)

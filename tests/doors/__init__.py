@@ -1,0 +1,1 @@
+"""The specification's rules, one by one, against a gateway on a real port."""
