@@ -57,6 +57,7 @@ def command(
         proxy_headers=False,
         server_header=False,
         access_log=False,
+        timeout_graceful_shutdown=30,
         log_config=None,
     )
     server = _Server(config, _banner(loaded, environ, listen_port, dev=dev))

@@ -594,4 +594,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "fdec5068fc758b8bdd1d89fb98c124107b26ebaf0cf4440abd247c528ba29c58"
+CONTRACT_SHA256 = "f15289f355dcc67115aabf53ec7e22937e670b28df27bca8327ad467ea93eb21"

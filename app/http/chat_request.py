@@ -58,7 +58,7 @@ def target_of(
         model=request.model,
         agent=agent,
         agent_param=param,
-        session_key=_session_header(headers),
+        session_key=headers.text(SESSION_KEY_HEADER.encode()),
         user=(request.user or "") if session_from_user else "",
     )
     return resolve(wish, directory, strict_model=strict_model)
@@ -98,8 +98,8 @@ def job_of(request: CreateChatCompletionRequest, body: bytes, headers: RequestHe
 
 
 def _agent_header(headers: RequestHeaders) -> tuple[str, str]:
-    """Return the agent that a header names, and that header's name. Both must be valid, though one of them decides."""
-    named = [(_given(headers, name), name) for name in (AGENT_HEADER, AGENT_HEADER_ALIAS)]
+    """Return the agent that a header names, and that header's name. Both must be valid, though only one decides."""
+    named = [(headers.text(name.encode()), name) for name in (AGENT_HEADER, AGENT_HEADER_ALIAS)]
     for value, name in named:
         if value and normalized_id(value) is None:
             raise InvalidRequest(
@@ -107,22 +107,6 @@ def _agent_header(headers: RequestHeaders) -> tuple[str, str]:
                 param=name,
             )
     return next((pair for pair in named if pair[0]), named[0])
-
-
-def _session_header(headers: RequestHeaders) -> str:
-    key = _given(headers, SESSION_KEY_HEADER)
-    if not key.isascii():
-        # It goes back in a header, where anything else means something different to every client.
-        raise InvalidRequest(f"{SESSION_KEY_HEADER} must be printable ASCII.", param=SESSION_KEY_HEADER)
-    return key
-
-
-def _given(headers: RequestHeaders, name: str) -> str:
-    """Return a header's value; a header that is there but empty is a variable that somebody forgot to fill."""
-    value = headers.text(name.encode())
-    if not value and headers.all(name.encode()):
-        raise InvalidRequest(f"The header {name} is empty. Give it a value or leave it out.", param=name)
-    return value
 
 
 def _role(message: Any) -> str:

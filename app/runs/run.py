@@ -164,7 +164,7 @@ class Runs:
                     seen += 1
                     if not seen % _FAIRNESS:
                         await asyncio.sleep(0)
-        except (GatewayError, TimeoutError):
+        except GatewayError:
             raise
         except Exception as error:
             _log.exception("run %s: the engine of %s raised", turn.run_id, model)

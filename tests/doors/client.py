@@ -74,6 +74,7 @@ def ask(
     headers: Headers = (),
     body: bytes | None = None,
     host: str = "127.0.0.1",
+    source: str | None = None,
 ) -> Reply:
     """Send one request on a connection of its own.
 
@@ -85,8 +86,10 @@ def ask(
         headers: Further headers; the same name may come twice.
         body: The body, with its length.
         host: The address to connect to.
+        source: The address to connect from.
     """
-    connection = http.client.HTTPConnection(host, gateway.port, timeout=SECONDS)
+    origin = (source, 0) if source is not None else None
+    connection = http.client.HTTPConnection(host, gateway.port, timeout=SECONDS, source_address=origin)
     try:
         connection.putrequest(method, path, skip_accept_encoding=True)
         if token is not None:
@@ -132,16 +135,20 @@ def chat(
     return post(gateway, json.dumps(body).encode(), headers=headers, token=token)
 
 
-def raw(gateway: LiveGateway, *pieces: bytes, read_until_close: bool = True) -> bytes:
-    """Send bytes as they are and return everything that comes back until the server closes the connection."""
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=SECONDS) as connection:
-        for piece in pieces:
-            connection.sendall(piece)
+def raw(gateway: LiveGateway, data: bytes, *, source: str = "127.0.0.1") -> bytes:
+    """Send bytes as they are and return everything that comes back until the server closes the connection.
+
+    Args:
+        gateway: Whom to send them to.
+        data: The bytes; ``Connection: close`` among them makes the server close.
+        source: The address to send from.
+    """
+    address = ("127.0.0.1", gateway.port)
+    with socket.create_connection(address, timeout=SECONDS, source_address=(source, 0)) as connection:
+        connection.sendall(data)
         received = b""
-        while data := connection.recv(65536):
-            received += data
-            if not read_until_close:
-                break
+        while more := connection.recv(65536):
+            received += more
         return received
 
 

@@ -67,7 +67,7 @@ class TestOff:
     def test_a_body_that_never_comes_is_not_waited_for(self, switched_off: LiveGateway) -> None:
         """The refusal comes before the body is read."""
         head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1000\r\n\r\n"
-        assert parsed(raw(switched_off, head.encode(), read_until_close=False)).status == 404
+        assert parsed(raw(switched_off, head.encode())).status == 404
 
     @pytest.mark.parametrize("path", PUBLIC_PATHS)
     def test_public_operations_still_answer(self, switched_off: LiveGateway, path: str) -> None:

@@ -6,9 +6,9 @@ What llama.cpp with this model does with each parameter was measured; docs/engin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, cast
 
 from app.contract.models import (
     ChatCompletionRequestMessageContentPartAudio,
@@ -42,7 +42,7 @@ class LocalEngine:
     def run(self, turn: Turn) -> AsyncIterator[Event]:
         """See ``Engine``."""
         _check(turn.request)
-        return self._upstream.run(turn)
+        return self._upstream.run(turn) if turn.choices == 1 else self._several(turn)
 
     def warm_up(self) -> None:
         """Begin loading the model, so that the first turn needn't wait for it. A failure shows at that turn."""
@@ -59,6 +59,17 @@ class LocalEngine:
     async def _warm(self) -> None:
         with suppress(LocalModelError):
             await self.model.endpoint()
+
+    async def _several(self, turn: Turn) -> AsyncIterator[Event]:
+        """Add up what llama.cpp counts for each choice apart."""
+        completion = 0
+        async with aclosing(cast("AsyncGenerator[Event, None]", self._upstream.run(turn))) as events:
+            async for event in events:
+                if event.usage is not None:
+                    completion += event.usage.completion_tokens
+                    event.usage.completion_tokens = completion
+                    event.usage.total_tokens = event.usage.prompt_tokens + completion
+                yield event
 
     async def _endpoint(self) -> Endpoint:
         try:

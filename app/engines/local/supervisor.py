@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from app.engines.local import child
-from app.engines.local.process import ChildProcess
+from app.engines.local.process import Announcement, ChildProcess
 
 MAX_FAILED_STARTS: Final = 5
 FAILURE_WINDOW_SECONDS: Final = 60.0
@@ -130,8 +130,7 @@ class LocalModel:
         Raises:
             LocalModelError: If it can't be started, was closed, or has failed too often just now to be tried again.
         """
-        if self._closed:
-            raise LocalModelError("The local model is closed: the gateway is shutting down.")
+        self._refuse_if_closed()
         if self._endpoint is not None and self._process is not None and not self._process.exited:
             return self._endpoint
         if self._starting is None:
@@ -139,8 +138,7 @@ class LocalModel:
             self._starting = asyncio.create_task(self._start(), name="local-model-start")
         start = self._starting
         await asyncio.wait((start,))  # unlike awaiting the task, this doesn't pass our own cancellation on to it
-        if start.cancelled():
-            raise LocalModelError("The local model was closed while it was starting: the gateway is shutting down.")
+        self._refuse_if_closed()
         outcome = start.result()
         if isinstance(outcome, str):
             raise LocalModelError(f"The local model did not start: {outcome}")
@@ -154,10 +152,16 @@ class LocalModel:
         """
         self._closed = True
         if self._starting is not None:
-            self._starting.cancel()
+            # Not by cancelling the task: its clean-up would be cut off by a second call.
+            if self._process is not None:
+                self._process.abort()
             await asyncio.wait((self._starting,))
         if self._process is not None:
             await self._process.stop()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise LocalModelError("The local model is closed: the gateway is shutting down.")
 
     def _refuse_if_it_keeps_failing(self) -> None:
         """Fail without a start when the last ones all failed within the window."""
@@ -178,7 +182,7 @@ class LocalModel:
         """
         try:
             outcome = await self._spawn()
-            if isinstance(outcome, str):
+            if isinstance(outcome, str) and not self._closed:
                 self._failure = outcome
                 self._failures.append(self._clock())
                 self._log.error("The local model did not start: %s", outcome)
@@ -190,31 +194,20 @@ class LocalModel:
         if self._process is not None:
             await self._process.kill()  # dead already; this waits for its pipes
         self._process = self._endpoint = None
+        if self._closed:
+            return "it was closed"
         began = time.monotonic()
-        process = ChildProcess(self._log)
         api_key = secrets.token_urlsafe(32)
+        process = self._process = ChildProcess(self._log)
+        said = Announcement()
         try:
-            await asyncio.get_running_loop().subprocess_exec(lambda: process, *self._command)
-        except OSError as error:
-            return f"{self._command[0]}: {error.strerror or error}"
-        self._process = process
-        try:
-            # On stdin, since other users can read a command line, and every child of ours an environment.
-            process.write_line(api_key)
-            async with asyncio.timeout(self._startup_timeout):
-                await process.announced.wait()
-            said = process.announcement()
-        except TimeoutError:
-            await process.kill()
-            self._process = None
-            return f"it was not ready within {self._startup_timeout:g} s"
-        except asyncio.CancelledError:
-            await process.kill()
-            raise
+            # On stdin, since other users can read a command line, and our other children would inherit an environment.
+            said = await process.start(self._command, api_key, self._startup_timeout)
+        finally:
+            if said.address is None:
+                self._process = None
         if said.address is None:
-            await process.stop()
-            self._process = None
-            return process.reason()
+            return said.error or "it gave no reason"
         self._endpoint = Endpoint(f"{said.address}/v1", api_key)
         self._starts += 1
         self._log.info("The local model is ready after %.1f s (pid %s).", time.monotonic() - began, process.pid)

@@ -46,9 +46,11 @@ def failure_of_error(
         if code is None and "context" in str(error.get("type")):
             code = "context_length_exceeded"
         param = error.get("param")
+        if not isinstance(param, str):
+            param = "messages" if code == "context_length_exceeded" else None
         return InvalidRequest(
             said or f"The provider {provider!r} refused the request.",
-            param=param if isinstance(param, str) else None,
+            param=param,
             code=code,
         )
     if status in (401, 403):

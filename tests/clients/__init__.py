@@ -1,0 +1,1 @@
+"""The clients that people really use, against a gateway as it is really run."""

@@ -1,0 +1,1 @@
+"""Engines, seen through the gateway's own port."""

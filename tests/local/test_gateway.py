@@ -1,0 +1,116 @@
+"""The specification's two requests, answered by the real model through a real gateway."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import json5
+import pytest
+
+from tests.live_gateway import TOKEN, LiveGateway
+from tests.official import validator
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "zero.json5"
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
+    """The example configuration that `make run` serves."""
+    config = json5.loads(EXAMPLE.read_text())
+    with LiveGateway(tmp_path_factory.mktemp("local"), config, environ={"ZERO_GATEWAY_TOKEN": TOKEN}) as gateway:
+        yield gateway
+
+
+def ask(live: LiveGateway, **fields: Any) -> urllib.request.Request:
+    """Return the specification's request: agent by header, model `zero`, "oi"."""
+    body = {"model": "zero", "messages": [{"role": "user", "content": "oi"}], "max_tokens": 24, **fields}
+    return urllib.request.Request(
+        f"{live.url}/v1/chat/completions",
+        json.dumps(body).encode(),
+        {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", "x-zero-agent-id": "main"},
+    )
+
+
+def test_the_model_answers_oi(live: LiveGateway) -> None:
+    """The answer is the model's own words, with its own token counts, in OpenAI's shape."""
+    with urllib.request.urlopen(ask(live), timeout=60) as response:
+        answer = json.load(response)
+
+    validator("CreateChatCompletionResponse").validate(answer)
+    assert answer["choices"][0]["message"]["content"].strip()
+    assert answer["choices"][0]["message"]["content"] != "oi"
+    assert answer["choices"][0]["finish_reason"] in ("stop", "length")
+    assert answer["usage"]["prompt_tokens"] > 0
+    assert 0 < answer["usage"]["completion_tokens"] <= 24
+
+
+def test_the_model_streams_its_answer(live: LiveGateway) -> None:
+    """The same, word by word, ending in [DONE]."""
+    with urllib.request.urlopen(ask(live, stream=True), timeout=60) as response:
+        frames = response.read().decode().split("\n\n")
+
+    assert frames[-2:] == ["data: [DONE]", ""]
+    chunks = [json.loads(frame.removeprefix("data: ")) for frame in frames[:-2]]
+    for chunk in chunks:
+        validator("CreateChatCompletionStreamResponse").validate(chunk)
+    words = [chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks]
+    assert "".join(words).strip()
+    assert len([word for word in words if word]) > 1
+
+
+def test_several_choices_are_counted_together(live: LiveGateway) -> None:
+    """The engine counts each choice apart; the client sees their sum."""
+    with urllib.request.urlopen(ask(live, n=2, max_tokens=4, temperature=1, stop=None), timeout=60) as response:
+        answer = json.load(response)
+
+    assert [0, 1] == [choice["index"] for choice in answer["choices"]]
+    usage = answer["usage"]
+    assert 4 < usage["completion_tokens"] <= 8
+    assert usage["prompt_tokens"] + usage["completion_tokens"] == usage["total_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "required"}, "tool_choice"),
+        ({"functions": [{"name": "f"}], "function_call": {"name": "f"}}, "function_call"),
+        ({"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "mp3"}}, "modalities"),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "text", "text": "oi"},
+                            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+                        ],
+                    }
+                ]
+            },
+            "messages[0].content[1]",
+        ),
+    ],
+)
+def test_what_the_model_cannot_do_is_refused_by_name(live: LiveGateway, fields: dict[str, Any], param: str) -> None:
+    """Not ignored, not half done: 400 with the parameter's name."""
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(ask(live, **fields), timeout=60)
+
+    with refusal.value as response:
+        error = json.load(response)["error"]
+    assert (400, param, "unsupported_parameter") == (response.status, error["param"], error["code"])
+
+
+def test_a_prompt_beyond_the_context_is_the_clients_error(live: LiveGateway) -> None:
+    """A prompt too long for the model is 400 context_length_exceeded, as with OpenAI."""
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(ask(live, messages=[{"role": "user", "content": "palavra " * 9000}]), timeout=60)
+
+    with refusal.value as response:
+        error = json.load(response)["error"]
+    assert (400, "messages", "context_length_exceeded") == (response.status, error["param"], error["code"])
