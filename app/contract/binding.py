@@ -69,7 +69,8 @@ def _route(
     async def respond() -> ASGIApp:
         return dispatch
 
-    # OPTIONS too, or Litestar would add a handler of its own for it, which the contract doesn't know: the guard says 405.
+    # OPTIONS too, or Litestar would add a handler of its own for it, which the contract doesn't know; the guard says
+    # 405 to it.
     methods = cast("list[HttpMethod]", sorted({*operations, "OPTIONS"}))
     return HTTPRouteHandler(path, http_method=methods, opt=opt)(respond)
 

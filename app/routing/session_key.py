@@ -38,8 +38,8 @@ def parse_requested(value: str) -> RequestedKey:
         value: The header's value, surrounding blanks removed, not empty.
 
     Raises:
-        InvalidRequest: If it is over 512 bytes, has other than printable ASCII characters, is a malformed full key, or lies in a
-            namespace that the gateway keeps for itself.
+        InvalidRequest: If it is over 512 bytes, has other than printable ASCII characters, is a malformed full key, or
+            lies in a namespace that the gateway keeps for itself.
     """
     if not _PRINTABLE.fullmatch(value):
         raise _refused("may hold printable ASCII characters only")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Final
 
 from app.config import Auth, ConfigError
@@ -17,14 +18,14 @@ ENVIRONMENT: Final = {"token": "ZERO_GATEWAY_TOKEN", "password": "ZERO_GATEWAY_P
 class Secret:
     """A secret that compares in constant time and never shows itself."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_digest",)
 
     def __init__(self, value: str) -> None:
-        self._value = value.encode()
+        self._digest = sha256(value.encode()).digest()
 
     def matches(self, candidate: bytes) -> bool:
-        """Tell whether ``candidate`` is the secret, in a time that doesn't depend on where they differ."""
-        return hmac.compare_digest(self._value, candidate)
+        """Tell whether ``candidate`` is the secret, in a time that says nothing of where they differ or how long it is."""
+        return hmac.compare_digest(self._digest, sha256(candidate).digest())
 
     def __repr__(self) -> str:
         return "Secret(...)"

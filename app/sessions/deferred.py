@@ -6,10 +6,13 @@ Importing SQLAlchemy takes longer than the rest of the start-up together, and st
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from app.sessions.message import Message
 from app.sessions.store import SessionStore, StoredMessage, StoreError
+
+_log = logging.getLogger("zero.sessions")
 
 
 class DeferredStore:
@@ -28,6 +31,7 @@ class DeferredStore:
         """Begin opening, unless that has begun."""
         if self._opening is None or (self._opening.done() and not _succeeded(self._opening)):
             self._opening = asyncio.create_task(self._open(), name="session-store-open")
+            self._opening.add_done_callback(_log_failure)
 
     async def history(self, session_key: str) -> list[StoredMessage]:
         """See ``SessionStore``."""
@@ -70,6 +74,11 @@ class DeferredStore:
 
     async def _open(self) -> SessionStore:
         return await self._opener()
+
+
+def _log_failure(opening: asyncio.Task[SessionStore]) -> None:
+    if not opening.cancelled() and (error := opening.exception()) is not None:
+        _log.error("%s", error)
 
 
 def _succeeded(task: asyncio.Task[SessionStore]) -> bool:

@@ -64,11 +64,12 @@ class Call:
         Raises:
             TimeoutError: If it keeps it.
         """
-        self._connection.settimeout(SECONDS)
         try:
             assert self._connection.recv(1) == b""
-        except ConnectionResetError:
-            pass
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # reset by the gateway, or closed here because writing to it failed
         self.orders.put(None)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fakes.caller import Caller
+from tests.engines.caller import Caller
 from tests.fakes.configuration import upstream_configuration
 from tests.fakes.upstream import FakeUpstream
 from tests.live_gateway import LiveGateway

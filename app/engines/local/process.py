@@ -43,6 +43,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
         self._stderr_lines: deque[str] = deque(maxlen=_STDERR_LINES)
         self.exited = False
         self._stopping = False
+        self._killed = False
         self._announced = asyncio.Event()
         self._gone = asyncio.Event()
 
@@ -90,7 +91,11 @@ class ChildProcess(asyncio.SubprocessProtocol):
     def abort(self) -> None:
         """Kill the process without waiting, one that is only being started included."""
         self._stopping = True
-        self._signal("kill")
+        # Once only: asyncio looks for the end of the process before each signal and would take it from its watcher.
+        if self._transport is not None and not self.exited and not self._killed:
+            self._killed = True
+            with contextlib.suppress(ProcessLookupError):
+                self._transport.kill()
 
     async def stop(self) -> None:
         """End the process: close its stdin, then terminate, then kill it. Returns when nothing is left of it."""
@@ -100,11 +105,13 @@ class ChildProcess(asyncio.SubprocessProtocol):
                 stdin.close()
             if await self._is_gone(GRACE_SECONDS):
                 return
-            self._signal("terminate")
+            if self._transport is not None and not self.exited:
+                with contextlib.suppress(ProcessLookupError):
+                    self._transport.terminate()
             if await self._is_gone(TERMINATE_SECONDS):
                 return
         except asyncio.CancelledError:
-            self._signal("kill")  # nobody waits any longer: no grace
+            self.abort()  # nobody waits any longer: no grace
             raise
         await self.kill()
 
@@ -116,7 +123,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.SubprocessTransport", transport)
         if self._stopping:
-            self._signal("kill")
+            self.abort()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 1:
@@ -169,11 +176,6 @@ class ChildProcess(asyncio.SubprocessProtocol):
     def _stdin(self) -> asyncio.WriteTransport | None:
         pipe = None if self._transport is None or self.exited else self._transport.get_pipe_transport(0)
         return cast("asyncio.WriteTransport | None", pipe)
-
-    def _signal(self, method: str) -> None:
-        if self._transport is not None and not self.exited:
-            with contextlib.suppress(ProcessLookupError):
-                self._transport.terminate() if method == "terminate" else self._transport.kill()
 
     def _ending(self) -> str:
         code = None if self._transport is None else self._transport.get_returncode()
