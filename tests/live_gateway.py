@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 TOKEN: Final = "test-token-0123456789"
 START_SECONDS: Final = 30.0
@@ -88,9 +88,15 @@ class LiveGateway:
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [
-                sys.executable, "-m", "uvicorn", self._app,
-                "--port", str(self.port), "--no-access-log", *self._arguments,
-            ],  # fmt: skip
+                sys.executable,
+                "-m",
+                "uvicorn",
+                self._app,
+                "--port",
+                str(self.port),
+                "--no-access-log",
+                *self._arguments,
+            ],
             env=self._environ,
             cwd=Path(__file__).parent.parent,
             stdout=self._log,
@@ -139,7 +145,7 @@ class LiveGateway:
         self.stop_process()
         self._log.close()
 
-    def __enter__(self) -> LiveGateway:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

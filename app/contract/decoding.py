@@ -19,6 +19,10 @@ _MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
 _WRONG_TYPE = re.compile(r"Expected `(?P<expected>[^`]+)`, got `(?P<got>[^`]+)`")
 
 
+_MAX_DEPTH = 200
+"""Objects and lists inside each other. Fields that no struct names are walked later, by code that recurses."""
+
+
 class BodyDecoder(Generic[T]):
     """Decodes request bodies into one struct type."""
 
@@ -33,7 +37,9 @@ class BodyDecoder(Generic[T]):
             InvalidRequest: If it isn't JSON, or the contract doesn't allow it; ``param`` is the field's path.
         """
         try:
-            return self._decoder.decode(body)
+            decoded = self._decoder.decode(body)
+            _check_depth(body)
+            return decoded
         except msgspec.ValidationError as error:
             if "got `float`" not in str(error):
                 raise _invalid(error) from None
@@ -41,11 +47,26 @@ class BodyDecoder(Generic[T]):
             raise _unparsable(error) from None
         # JSON Schema calls 1.0 an integer, msgspec doesn't. Only bodies that failed over it pay for the second try.
         try:
+            _check_depth(body)
             return msgspec.convert(_with_integers(msgspec.json.decode(body)), self._type)
         except msgspec.ValidationError as error:
             raise _invalid(error) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _unparsable(error) from None
+
+
+def _check_depth(body: bytes) -> None:
+    """Raise ``RecursionError`` if a body is nested deeper than 200 levels, in fields the contract knows or not."""
+    # Few bodies have that many brackets at all, and counting bytes costs next to nothing.
+    if body.count(b"[") + body.count(b"{") <= _MAX_DEPTH:
+        return
+    level: list[Any] = [msgspec.json.decode(body)]
+    for _ in range(_MAX_DEPTH):
+        inner = [item for node in level for item in (node.values() if isinstance(node, dict) else node)]
+        level = [node for node in inner if isinstance(node, dict | list)]
+        if not level:
+            return
+    raise RecursionError
 
 
 def _unparsable(error: Exception) -> InvalidRequest:

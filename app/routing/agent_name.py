@@ -45,7 +45,7 @@ def parse_model(model: str) -> str | Unnamed:
     Returns:
         What stands behind the prefix, not yet checked to be an id; or what an unnamed model means.
     """
-    lowered = model.lower() if model.isascii() else model
+    lowered = model.lower()  # nothing beyond ASCII becomes a letter of these words
     if lowered == MODEL_ALIAS:
         return Unnamed.DEFAULT
     for prefix in _PREFIXES:

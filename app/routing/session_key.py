@@ -69,10 +69,12 @@ def key_for_user(agent_id: str, user: str) -> str:
     ``%`` included, is percent-encoded, so that the key fits a header and no two users share one. A user too long for
     a key is represented by its SHA-256, under a prefix that no encoding can produce.
     """
-    encoded = "".join(chr(b) if b in _PLAIN else f"%{b:02X}" for b in user.encode())
+    # The command line can bring lone surrogates, which are as good a name as any.
+    spelled = user.encode(errors="surrogatepass")
+    encoded = "".join(chr(b) if b in _PLAIN else f"%{b:02X}" for b in spelled)
     rest = f"openai-user:{encoded}"
     if len(rest) > MAX_BYTES:
-        rest = f"openai-user:%sha256:{hashlib.sha256(user.encode()).hexdigest()}"
+        rest = f"openai-user:%sha256:{hashlib.sha256(spelled).hexdigest()}"
     return full_key(agent_id, rest)
 
 

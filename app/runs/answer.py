@@ -1,8 +1,9 @@
 """The fold over a run's events: one pass that gives the cleaned stream, the whole answer and the transcript entry.
 
 Pure: no I/O, no clock. What it guarantees for every engine, however sloppy its upstream: the first delta of a choice
-carries the role and no other does, each choice ends with exactly one ``finish_reason``, nothing follows it, and an
-answer that doesn't get that far is a failure. Source of the rules: design.md, "Answer".
+carries the role and no other does, each tool call has an index of its own and its id comes once, each choice ends with
+exactly one ``finish_reason``, nothing follows it, and an answer that doesn't get that far is a failure. Source of the
+rules: design.md, "Answer".
 """
 
 from __future__ import annotations
@@ -37,12 +38,13 @@ class _ToolCall:
 
 
 class _Choice:
-    __slots__ = ("content", "finish_reason", "function", "logprobs", "refusal", "tool_calls")
+    __slots__ = ("content", "finish_reason", "function", "logprobs", "places", "refusal", "tool_calls")
 
     def __init__(self) -> None:
         self.content: list[str] = []
         self.refusal: list[str] = []
         self.tool_calls: dict[int, _ToolCall] = {}
+        self.places: dict[int, int] = {}
         self.function: _ToolCall | None = None
         self.logprobs: ChatCompletionLogprobs | None = None
         self.finish_reason: str | None = None
@@ -64,8 +66,19 @@ class _Choice:
             self._add_logprobs(chunk.logprobs)
 
     def _add_call(self, part: ChatCompletionMessageToolCallChunk) -> None:
-        call = self.tool_calls.setdefault(part.index, _ToolCall())
-        if part.id:
+        sent = part.index
+        part.index = self.places.get(sent, sent)
+        call = self.tool_calls.get(part.index)
+        if call is not None and call.id and part.id and part.id != call.id:
+            # Some upstreams give every call the index 0: it is the id that tells them apart.
+            part.index = self.places[sent] = max(self.tool_calls) + 1
+            call = None
+        if call is None:
+            call = self.tool_calls[part.index] = _ToolCall()
+        if call.id:
+            # Some repeat the id in every part: clients that add the parts up would get it several times over.
+            part.id = part.type = UNSET
+        elif part.id:
             call.id = part.id
         if part.function:
             _add_function(call, part.function)

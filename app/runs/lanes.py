@@ -57,24 +57,23 @@ class Lanes:
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = _Lane(width)
-        lane.width = width
+        if lane.width != width:
+            lane.width = width
+            self._admit(lane)  # a wider lane lets those in who wait already
         if lane.running < lane.width and not lane.waiters:
             lane.running += 1
         else:
-            await self._wait(lane)
+            await self._wait(key, lane)
         try:
             yield
         finally:
-            lane.running -= 1
-            self._admit(lane)
-            if not lane.running and not lane.waiters:
-                self._lanes.pop(key, None)
+            self._leave(key, lane)
 
     def statistics(self) -> LaneStatistics:
         """Return how full the lanes are now."""
         return LaneStatistics(len(self._lanes), sum(len(lane.waiters) for lane in self._lanes.values()))
 
-    async def _wait(self, lane: _Lane) -> None:
+    async def _wait(self, key: str, lane: _Lane) -> None:
         if len(lane.waiters) >= MAX_WAITING:
             raise RateLimited(
                 f"{MAX_WAITING} runs of this {self._what} are waiting already. Try again later.",
@@ -86,13 +85,18 @@ class Lanes:
         try:
             await place
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
+            if not place.cancelled():
                 # Admitted and cancelled in the same moment: the place goes to the next.
-                lane.running -= 1
-                self._admit(lane)
-            else:
+                self._leave(key, lane)
+            elif place in lane.waiters:  # or `_admit` has passed it over already
                 lane.waiters.remove(place)
             raise
+
+    def _leave(self, key: str, lane: _Lane) -> None:
+        lane.running -= 1
+        self._admit(lane)
+        if not lane.running and not lane.waiters:
+            self._lanes.pop(key, None)
 
     @staticmethod
     def _admit(lane: _Lane) -> None:

@@ -24,7 +24,7 @@ class Secret:
         self._digest = sha256(value.encode()).digest()
 
     def matches(self, candidate: bytes) -> bool:
-        """Tell whether ``candidate`` is the secret, in a time that says nothing of where they differ or how long it is."""
+        """Tell whether ``candidate`` is the secret, in a time that says nothing of where or how they differ."""
         return hmac.compare_digest(self._digest, sha256(candidate).digest())
 
     def __repr__(self) -> str:

@@ -15,6 +15,10 @@ from tests.live_gateway import TOKEN, LiveGateway
 from tests.official import validator
 
 CHAT = "/v1/chat/completions"
+JSON = "Content-Type: application/json"
+MESSAGE = '{"role": "user", "content": "x"}'
+VALID_TEXT = f'{{"model": "zero", "messages": [{MESSAGE}]}}'.encode()
+"""The smallest body that is answered: with an ``x``."""
 SECONDS = 20.0
 """The longest any answer may take."""
 
@@ -159,6 +163,12 @@ def parsed(received: bytes) -> Reply:
     pairs = (line.partition(":") for line in lines)
     headers = tuple((name.lower(), value.strip()) for name, _, value in pairs)
     return Reply(int(status.split()[1]), headers, body)
+
+
+def head(*lines: str, close: bool = True) -> bytes:
+    """Return the head of an authenticated POST to the endpoint with further header lines."""
+    fixed = [f"POST {CHAT} HTTP/1.1", "Host: x", f"Authorization: Bearer {TOKEN}", *(["Connection: close"] * close)]
+    return "\r\n".join([*fixed, *lines, "", ""]).encode()
 
 
 def user(text: str) -> dict[str, Any]:

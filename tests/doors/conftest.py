@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
+from tests.doors.sessions import KEY, agents
 from tests.doors.upstream import Upstream
+from tests.live_gateway import LiveGateway
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def upstream() -> Iterator[Upstream]:
     """A service that shows what agents ask it."""
     service = Upstream()
@@ -18,6 +19,22 @@ def upstream() -> Iterator[Upstream]:
     service.close()
 
 
-def provider(upstream: Upstream) -> dict[str, Any]:
-    """Return the configuration section that makes ``fake/...`` models be answered by ``upstream``."""
-    return {"providers": {"fake": {"baseUrl": upstream.url, "apiKey": "upstream-key"}}}
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[LiveGateway]:
+    """A gateway whose agents are answered by ``upstream``."""
+    with LiveGateway(tmp_path_factory.mktemp("sessions"), agents(upstream)) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def key(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The header of a session that no other test uses."""
+    return {KEY: "".join(character for character in request.node.nodeid if character.isascii() and character.isalnum())}
+
+
+@pytest.fixture
+def nothing_failed(gateway: LiveGateway) -> Iterator[None]:
+    """For tests that no input may fail: the shared gateway logs no failure of its own meanwhile."""
+    before = len(gateway.log)
+    yield
+    assert "Traceback" not in gateway.log[before:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 import yaml
 
 from tests.doors.client import CHAT, ask, chat, post
-from tests.live_gateway import LiveGateway, configuration
+from tests.live_gateway import LiveGateway
 
 CONTRACT = Path(__file__).resolve().parents[2] / "openapi.yaml"
 
@@ -123,9 +122,3 @@ def test_a_completion_says_agent_session_and_run(gateway: LiveGateway) -> None:
         run = str(reply.header("x-zero-run-id"))
         assert run.startswith("run_")
         assert f"chatcmpl-{run.removeprefix('run_')}" in reply.body.decode()
-
-
-def test_the_contract_served_is_json_a_browser_can_show(start_gateway: Callable[..., LiveGateway]) -> None:
-    """The JSON form is served where the endpoint is off, too, and decodes."""
-    live = start_gateway(configuration(gateway={"http": {"endpoints": {"chatCompletions": {"enabled": False}}}}))
-    assert json.loads(ask(live, "GET", "/openapi.json", token=None).body)["openapi"] == "3.1.0"

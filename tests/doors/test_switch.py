@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -47,9 +47,7 @@ class TestOff:
 
     @pytest.mark.parametrize("path", API_PATHS)
     @pytest.mark.parametrize("method", ["GET", "POST"])
-    def test_it_does_not_tell_whether_a_token_is_right(
-        self, switched_off: LiveGateway, method: str, path: str
-    ) -> None:
+    def test_it_does_not_tell_whether_a_token_is_right(self, switched_off: LiveGateway, method: str, path: str) -> None:
         """With the right, a wrong and no token, the answer is byte for byte the same."""
         answers = {
             (reply.status, tuple((name, value) for name, value in reply.headers if name != "date"), reply.body)
@@ -82,9 +80,8 @@ class TestOff:
 
 
 @pytest.mark.parametrize("value", [False, True])
-def test_the_switch_is_the_key_of_the_specification(start_gateway: object, value: bool) -> None:
+def test_the_switch_is_the_key_of_the_specification(start_gateway: Callable[..., LiveGateway], value: bool) -> None:
     """``enabled: true`` opens the endpoint, ``enabled: false`` closes it."""
-    assert callable(start_gateway)
     live = start_gateway(configuration(gateway={"http": {"endpoints": {"chatCompletions": {"enabled": value}}}}))
     assert chat(live, "hello").status == (200 if value else 404)
 

@@ -34,7 +34,7 @@ class Call:
     @property
     def conversation(self) -> list[tuple[str, Any]]:
         """The messages as pairs of role and content."""
-        return [(message["role"], message["content"]) for message in self.body["messages"]]
+        return [(message["role"], message.get("content")) for message in self.body["messages"]]
 
     @property
     def last(self) -> Any:

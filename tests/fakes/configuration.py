@@ -15,8 +15,8 @@ def upstream_configuration(upstream: FakeUpstream, **overrides: Any) -> dict[str
     """Return a configuration whose agents ask ``upstream``.
 
     The model of an agent is called like the agent, so that the fake can play a script per agent. ``chained`` has two
-    fallbacks, ``prompted`` a prompt and parameters, ``hasty`` little time, ``careful`` a forbidden tool, ``narrow`` room
-    for one run; ``lost`` asks a port where nobody listens, ``echo`` echoes.
+    fallbacks, ``prompted`` a prompt and parameters, ``hasty`` little time, ``careful`` a forbidden tool, ``narrow``
+    room for one run; ``lost`` asks a port where nobody listens, ``echo`` echoes.
 
     Args:
         upstream: The fake.

@@ -93,12 +93,12 @@ def serve(api_key: str) -> Any:
     return xllamacpp.Server(params)
 
 
-def _exit_with_parent(stdin: BinaryIO) -> None:
-    """Wait until the parent closes our stdin or dies, then end this process."""
+def _exit_with_parent(stdin: BinaryIO, failed: threading.Event) -> None:
+    """Wait until the parent closes our stdin or dies, then end this process, whatever it is doing."""
     while stdin.read(4096):
         pass
     # Not sys.exit: the interpreter's own shutdown crashes when llama.cpp is generating.
-    os._exit(0)
+    os._exit(1 if failed.is_set() else 0)
 
 
 def main() -> NoReturn:
@@ -111,7 +111,8 @@ def main() -> NoReturn:
 
     stdin = sys.stdin.buffer
     api_key = stdin.readline().decode().strip()
-    watch = threading.Thread(target=_exit_with_parent, args=(stdin,), name="parent")
+    failed = threading.Event()
+    watch = threading.Thread(target=_exit_with_parent, args=(stdin, failed), name="parent")
     watch.start()
 
     server: Any = None
@@ -121,6 +122,8 @@ def main() -> NoReturn:
             server = serve(api_key)
         except Exception as exception:  # whatever it is, the parent has to hear of it
             error = f"{type(exception).__name__}: {exception}"
+    if error is not None:
+        failed.set()
     with protocol:
         json.dump({"address": server.listening_address} if error is None else {"error": error}, protocol)
         protocol.write("\n")

@@ -52,6 +52,11 @@ class ChildProcess(asyncio.SubprocessProtocol):
         """The process's id while it lives."""
         return None if self._transport is None or self.exited else self._transport.get_pid()
 
+    @property
+    def returncode(self) -> int | None:
+        """How the process ended: its exit code, or minus the signal that killed it; None while it lives."""
+        return None if self._transport is None else self._transport.get_returncode()
+
     async def start(self, command: Sequence[str], first_line: str, seconds: float) -> Announcement:
         """Start the program, write the first line on its stdin and wait until it announces itself.
 
@@ -178,7 +183,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
         return cast("asyncio.WriteTransport | None", pipe)
 
     def _ending(self) -> str:
-        code = None if self._transport is None else self._transport.get_returncode()
+        code = self.returncode
         if code is None:
             return "ended"
         return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"

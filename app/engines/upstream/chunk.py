@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from app.contract.models import ServiceTier
 from app.errors import EngineFailed
 from app.runs.event import Event
 
@@ -20,7 +21,8 @@ _USAGE_DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details")
 class _Head(msgspec.Struct):
     """The part of a chunk that says whether it is an error."""
 
-    error: msgspec.Raw | None = None
+    # Not `Raw | None`: in a union msgspec doesn't know Raw and would take nothing but null.
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _event_decoder = msgspec.json.Decoder(Event)
@@ -38,7 +40,7 @@ def event_of_chunk(data: bytes) -> Event:
         if b'"error"' in data:
             # The word alone proves nothing: models write it too.
             error = _head_decoder.decode(data).error
-            if error is not None and bytes(error) != b"null":
+            if bytes(error) != b"null":
                 raise UpstreamErrorEvent(_error_fields(msgspec.json.decode(error)))
         return _event_decoder.decode(data)
     except msgspec.ValidationError:
@@ -86,12 +88,13 @@ def _forgiving(body: Any, words: str) -> Event:
         fields = {
             "choices": [_choice(choice, position, words) for position, choice in enumerate(body.get("choices") or [])],
             "usage": _usage(body.get("usage")),
+            "service_tier": _known_tier(body.get("service_tier")),
             "system_fingerprint": body.get("system_fingerprint")
             if isinstance(body.get("system_fingerprint"), str)
             else None,
         }
         return msgspec.convert(fields, Event)
-    except (msgspec.ValidationError, AttributeError, TypeError, ValueError) as problem:
+    except (msgspec.ValidationError, AttributeError, TypeError, ValueError, OverflowError) as problem:
         raise _nonsense(str(problem)) from problem
 
 
@@ -127,6 +130,14 @@ def _tool_call(call: dict[str, Any], position: int) -> dict[str, Any]:
         fields["id"] = str(call["id"])
         fields["type"] = "function"
     return fields
+
+
+def _known_tier(tier: Any) -> ServiceTier:
+    try:
+        known: ServiceTier = msgspec.convert(tier, ServiceTier)
+    except msgspec.ValidationError:
+        return None  # one of the upstream's own, which OpenAI's schema has no word for
+    return known
 
 
 def _usage(usage: Any) -> dict[str, Any] | None:

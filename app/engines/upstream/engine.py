@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -75,6 +76,11 @@ class UpstreamEngine:
                     raise failure_of_response(
                         self._provider, response.status, error, response.headers.get("retry-after")
                     )
+                if response.content_type == "text/html":
+                    raise EngineFailed(
+                        f"The provider {self._provider!r} answered with a web page: check its baseUrl.",
+                        code="upstream_invalid_response",
+                    )
                 if response.content_type == "application/json":
                     yield event_of_completion(await _read(response, _MAX_COMPLETION_BYTES))
                     return
@@ -113,7 +119,7 @@ class UpstreamEngine:
             ) from problem
         except aiohttp.ClientConnectorError as problem:
             raise EngineFailed(
-                f"The provider {self._provider!r} can't be reached: {problem.strerror or 'connection failed'}.",
+                f"The provider {self._provider!r} can't be reached: {_why(problem)}.",
                 code="upstream_unreachable",
             ) from problem
         except aiohttp.ClientError as problem:
@@ -135,9 +141,25 @@ def _body(turn: Turn) -> bytes:
     return msgspec.json.encode(fields)
 
 
+def _why(problem: aiohttp.ClientConnectorError) -> str:
+    """Return why there is no connection, without the address: that is the operator's business and not the client's."""
+    import aiohttp
+
+    if isinstance(problem, aiohttp.ClientConnectorDNSError):
+        return "its host name can't be resolved"
+    if isinstance(problem, aiohttp.ClientSSLError):
+        return "TLS failed"
+    return os.strerror(problem.errno) if problem.errno and problem.errno > 0 else "the connection failed"
+
+
 async def _to_the_end(response: aiohttp.ClientResponse) -> None:
-    """Read what is left behind ``[DONE]``, which is nothing: only a response read to its end frees its connection."""
-    with contextlib.suppress(TimeoutError):
+    """Read what is left behind ``[DONE]``, which is nothing: only a response read to its end frees its connection.
+
+    The answer is complete by then: an upstream that cuts the connection now has done no harm.
+    """
+    import aiohttp
+
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError):
         async with asyncio.timeout(_END_SECONDS):
             await response.content.readany()
 

@@ -16,7 +16,7 @@ class SSEReader:
     """Splits a byte stream into the ``data`` of its events."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._data: list[bytes] = []
         self._size = 0
 
@@ -26,8 +26,13 @@ class SSEReader:
         Raises:
             EngineFailed: If an event grows beyond 16 MiB.
         """
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
+        if b"\n" not in data:
+            # A buffer that grows in place: joining bytes anew for each piece of a long line takes quadratic time.
+            self._rest += data
+            self._check_size()
+            return []
+        lines = (bytes(self._rest) + data).split(b"\n") if self._rest else data.split(b"\n")
+        self._rest = bytearray(lines.pop())
         events: list[bytes] = []
         for line in lines:
             if line.endswith(b"\r"):
@@ -39,12 +44,13 @@ class SSEReader:
             elif line.startswith(b"data:"):
                 self._data.append(line[6:] if line[5:6] == b" " else line[5:])
                 self._size += len(line)
-        if self._size + len(self._rest) > MAX_EVENT_BYTES:
-            raise EngineFailed("The upstream sent an event larger than 16 MiB.", code="upstream_invalid_response")
+        self._check_size()
         return events
 
     def end(self) -> list[bytes]:
         """Return the last event of a stream that ended without the blank line behind it."""
-        events = self.feed(b"\n\n")
-        self._rest = b""
-        return events
+        return self.feed(b"\n\n")
+
+    def _check_size(self) -> None:
+        if self._size + len(self._rest) > MAX_EVENT_BYTES:
+            raise EngineFailed("The upstream sent an event larger than 16 MiB.", code="upstream_invalid_response")

@@ -1,0 +1,1 @@
+"""Tests of app/routing, one file per module."""

@@ -1,0 +1,1 @@
+"""Tests of app/sessions, one file per module."""
