@@ -221,6 +221,16 @@ class RunTimedOut(GatewayError):
         super().__init__(f"The run was not done within {seconds:g} s, the limit set by {setting}.", should_retry=False)
 
 
+class RunAborted(GatewayError):
+    """Raised in a run that somebody else stopped: ``chat.abort``, a session reset, the gateway shutting down."""
+
+    status = 503
+    default_code = "run_aborted"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The run was stopped before it was done: {why}.", should_retry=False)
+
+
 class StoreUnavailable(GatewayError):
     """Raised when the session store can't be read or written."""
 

@@ -21,7 +21,8 @@ class Secret:
     __slots__ = ("_digest",)
 
     def __init__(self, value: str) -> None:
-        self._digest = sha256(value.encode()).digest()
+        # Bytes of an environment variable that aren't UTF-8 come as surrogates, and become those bytes again.
+        self._digest = sha256(value.encode(errors="surrogateescape")).digest()
 
     def matches(self, candidate: bytes) -> bool:
         """Tell whether ``candidate`` is the secret, in a time that says nothing of where or how they differ."""

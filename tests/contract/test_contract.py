@@ -62,5 +62,5 @@ def test_every_operation_was_answered(verdict: Verdict) -> None:
 
 
 def test_unknown_names_are_404_where_there_are_any(subject: str, verdict: Verdict) -> None:
-    """The real gateway was asked for agents that it hasn't; the one that knows every name never said 404."""
+    """The real gateway was asked for agents that it hasn't; the one that knows every name never said 404 in a chat."""
     assert (subject == "real") == (verdict.count(404) > 0)

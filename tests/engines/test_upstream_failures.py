@@ -129,7 +129,7 @@ BEFORE: Final[dict[str, tuple[Script, Failure]]] = {
     "error event of text": (stream(event({"error": SAID})), failed(says=SAID)),
     "nothing but an end": (stream(), TRUNCATED),
     "nothing but [DONE]": (stream(DONE), TRUNCATED),
-    "nothing but a role": (stream(event(chunk({"role": "assistant"})), DONE), TRUNCATED),
+    "nothing but a role": (stream(event(chunk({"role": "assistant"})) + DONE), TRUNCATED),
     "nothing but usage": (stream(event({"choices": [], "usage": {"total_tokens": 3}}), DONE), TRUNCATED),
     "garbage": (stream(b"data: {garbage\n\n", *words("Hi")), NONSENSE),
     "a number": (stream(b"data: 42\n\n", *words("Hi")), NONSENSE),

@@ -7,7 +7,6 @@ notes when its client goes away. Raw sockets rather than an HTTP server, because
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import socket
 import struct
@@ -21,7 +20,6 @@ from tests.fakes.script import Close, Json, Pause, Repeat, Reset, Script, Send, 
 PATH: Final = "/v1/chat/completions"
 WAIT_SECONDS: Final = 10.0
 _REPEATED_PER_WRITE: Final = 64 * 1024
-_numbers = itertools.count(1)
 _Serve: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 _NOT_HERE: Final = error(404, {"message": f"This service only has POST {PATH}.", "type": "invalid_request_error"})
 
@@ -31,7 +29,6 @@ class Exchange:
 
     Attributes:
         method, path, headers, body: As they came; header names in lower case.
-        connection: A number that is the same for requests on the same connection.
         sent: Bytes of the answer that the operating system has taken so far.
         progress_at: When it last took some, by ``time.monotonic()``.
         closed: Set when the client has closed the connection before the fake did.
@@ -43,7 +40,6 @@ class Exchange:
         self.path = path
         self.headers = headers
         self.body = b""
-        self.connection = 0
         self.sent = 0
         self.progress_at = time.monotonic()
         self.closed = threading.Event()
@@ -103,10 +99,12 @@ class FakeUpstream:
 
     Attributes:
         port: Where it listens, on 127.0.0.1.
+        accepted: How many connections were made to it so far.
     """
 
     def __init__(self) -> None:
         self.port = 0
+        self.accepted = 0
         self._scripts: dict[str, list[Script]] = {}
         self._exchanges: list[Exchange] = []
         self._arrived = threading.Condition()
@@ -189,6 +187,7 @@ class FakeUpstream:
         assert task is not None, "a coroutine of the server"
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
+        self.accepted += 1
         protocol = writer.transport.get_protocol()
         assert isinstance(protocol, _Protocol), "made by _listen"
         # What `sent` counts is then with the operating system and not in a buffer of ours.
@@ -196,7 +195,6 @@ class FakeUpstream:
         try:
             while (exchange := await self._read(reader)) is not None:
                 protocol.current = exchange
-                exchange.connection = protocol.number
                 if not await self._answer(exchange, protocol, writer):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -249,7 +247,6 @@ class _Protocol(asyncio.StreamReaderProtocol):
         super().__init__(asyncio.StreamReader(loop=loop), serve, loop=loop)
         self.gone = asyncio.Event()
         self.current: Exchange | None = None
-        self.number = next(_numbers)
 
     def eof_received(self) -> bool | None:
         self._note()

@@ -31,6 +31,15 @@ STUBBORN = (
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def only_our_own_litter() -> Iterator[None]:
+    """Leave what other modules have made out of our collections: each takes a millisecond instead of a good many."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Collect what a test has dropped while it can still be blamed: an unclosed transport warns, and fails it."""
@@ -239,7 +248,7 @@ class TestCancellation:
 
         run(scenario())
 
-    @pytest.mark.parametrize("steps", range(10))
+    @pytest.mark.parametrize("steps", [0, 1, 2, 3, 5, 8])
     def test_close_at_any_step_of_a_start_leaves_nothing(self, run: Run, steps: int) -> None:
         """However far a start has come, closing ends it, even if the first call to close is itself cancelled."""
 

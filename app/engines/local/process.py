@@ -73,7 +73,8 @@ class ChildProcess(asyncio.SubprocessProtocol):
         except OSError as error:
             return Announcement(error=f"{command[0]}: {error.strerror or error}")
         try:
-            if stdin := self._stdin():
+            stdin = self._stdin()
+            if stdin is not None and not stdin.is_closing():  # it closes by itself when the process has already ended
                 stdin.write(first_line.encode() + b"\n")
             async with asyncio.timeout(seconds):
                 await self._announced.wait()

@@ -17,5 +17,7 @@ class Agents:
 
     def __init__(self, *ids: str, default: str) -> None:
         model = ModelRef("echo", "echo")
-        self.agents: Mapping[str, AgentProfile] = {id: AgentProfile(id=id, name=id, model=model) for id in ids}
+        self.agents: Mapping[str, AgentProfile] = {
+            agent_id: AgentProfile(id=agent_id, name=agent_id, model=model) for agent_id in ids
+        }
         self.default_agent = default

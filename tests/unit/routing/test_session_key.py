@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Callable
 
 import pytest
 from hypothesis import assume, example, given
@@ -65,12 +66,14 @@ def test_malformed_full_key(value: str) -> None:
 @pytest.mark.parametrize("prefix", ["", "agent:main:"])
 @pytest.mark.parametrize("namespace", ["subagent:", "cron:", "acp:", "hook:"])
 @pytest.mark.parametrize("spell", [str.lower, str.upper, str.title])
-def test_reserved_namespace(prefix: str, namespace: str, spell: type[str.lower]) -> None:
+def test_reserved_namespace(prefix: str, namespace: str, spell: Callable[[str], str]) -> None:
     """The namespaces that the gateway keeps for itself are closed to clients, in any case, bare or behind an agent."""
     assert "reserved" in refusal_of(prefix + spell(namespace) + "x")
 
 
-@pytest.mark.parametrize("character", ["\x00", "\t", "\n", "\r", "\x1f", "\x7f", "\x85", "\u2028", "é", "\u212a", "\ud800"])
+@pytest.mark.parametrize(
+    "character", ["\x00", "\t", "\n", "\r", "\x1f", "\x7f", "\x85", "\u2028", "é", "\u212a", "\ud800"]
+)
 @pytest.mark.parametrize("key", ["{}", "a{}", "{}a", "agent:main:{}"])
 def test_unprintable_key(character: str, key: str) -> None:
     """Control characters and what isn't ASCII are refused wherever they stand."""
