@@ -7,6 +7,7 @@ it is: queued, waiting for the upstream, or writing. Source of the rule: design.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -50,7 +51,6 @@ async def until_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         watcher.cancel()
         if gone:
             # The work was done before the cancellation reached it: let it arrive here and not in somebody else's await.
-            try:
+            with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)
-            except asyncio.CancelledError:
-                task.uncancel()
+            task.uncancel()

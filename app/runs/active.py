@@ -19,9 +19,10 @@ class ActiveRun:
         agent_id: The agent that answers.
         session_key: The session it belongs to.
         started_at: Seconds since 1970.
+        aborted: Why it was stopped, once it was.
     """
 
-    __slots__ = ("_aborted", "_task", "agent_id", "run_id", "session_key", "started_at")
+    __slots__ = ("_task", "aborted", "agent_id", "run_id", "session_key", "started_at")
 
     def __init__(self, job: Job, task: asyncio.Task[object]) -> None:
         self.run_id = job.run_id
@@ -29,12 +30,12 @@ class ActiveRun:
         self.session_key = job.target.session_key
         self.started_at = time()
         self._task = task
-        self._aborted: str | None = None
+        self.aborted: str | None = None
 
     def abort(self, why: str) -> None:
         """Stop the run: its door gets ``RunAborted``, its session stays as it was."""
-        if self._aborted is None:
-            self._aborted = why
+        if self.aborted is None:
+            self.aborted = why
             self._task.cancel()
 
 
@@ -57,10 +58,10 @@ class ActiveRuns:
         try:
             yield run
         except asyncio.CancelledError:
-            if run._aborted is None:
+            if run.aborted is None:
                 raise
             task.uncancel()
-            raise RunAborted(run._aborted) from None
+            raise RunAborted(run.aborted) from None
         finally:
             del self._runs[job.run_id]
 

@@ -1,7 +1,7 @@
 """Runs that outlive the call that began them: started once per idempotency key, awaited by whoever asks.
 
-What a WebSocket client starts goes on when its connection breaks, and can be waited for from another one. In memory, per
-process: a key is remembered while its run lasts and for a while after.
+What a WebSocket client starts goes on when its connection breaks, and can be waited for from another one. In memory,
+per process: a key is remembered while its run lasts and for a while after.
 """
 
 from __future__ import annotations

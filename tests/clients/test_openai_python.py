@@ -1,4 +1,4 @@
-"""OpenAI's official Python SDK, sync and async, works with the gateway as with OpenAI, its errors and retries included."""
+"""OpenAI's official Python SDK, sync and async, works with the gateway as with OpenAI, errors and retries included."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def create(request: pytest.FixtureRequest, live: LiveGateway, client: OpenAI) ->
     if request.param == "sync":
 
         def create_sync(**fields: Any) -> Any:
-            answer = client.with_options(**fields.pop("options", {})).chat.completions.create(**fields)
+            answer = client.with_options(api_key=fields.pop("api_key", None)).chat.completions.create(**fields)
             return list(answer) if fields.get("stream") else answer
 
         return create_sync
 
     async def create_async(fields: Any) -> Any:
-        async with AsyncOpenAI(base_url=f"{live.url}/v1", api_key=live.token, **fields.pop("options", {})) as made:
+        async with AsyncOpenAI(base_url=f"{live.url}/v1", api_key=fields.pop("api_key", live.token)) as made:
             answer = await made.chat.completions.create(**fields)
             return [chunk async for chunk in answer] if fields.get("stream") else answer
 
@@ -208,8 +208,7 @@ class Refusal(NamedTuple):
     param: str | None = None
     script: Script = ()
     asked: int = 0
-    fields: Json = {}
-    options: Json = {}
+    fields: Json = None
 
 
 def upstream_error(status: int, **fields: Json) -> Script:
@@ -218,7 +217,7 @@ def upstream_error(status: int, **fields: Json) -> Script:
 
 
 REFUSALS: Final[dict[str, Refusal]] = {
-    "wrong token": Refusal(openai.AuthenticationError, 401, "invalid_api_key", options={"api_key": "wrong"}),
+    "wrong token": Refusal(openai.AuthenticationError, 401, "invalid_api_key", fields={"api_key": "wrong"}),
     "unknown agent": Refusal(openai.NotFoundError, 404, "model_not_found", "model", fields={"model": "zero:nobody"}),
     "bad parameter": Refusal(openai.BadRequestError, 400, "invalid_value", "temperature", fields={"temperature": 3}),
     "forbidden tool": Refusal(
@@ -257,9 +256,9 @@ class TestErrors:
     def test_refused(self, create: Call, upstream: FakeUpstream, refusal: Refusal, streamed: bool) -> None:
         """Class, status, code, param and request id are right, and the SDK's retries ask the upstream once."""
         upstream.play(*([refusal.script] if refusal.script else []))
-        fields = {"model": "zero", "messages": HI, "stream": streamed, **refusal.fields}
+        fields = {"model": "zero", "messages": HI, "stream": streamed, **(refusal.fields or {})}
         with pytest.raises(openai.APIStatusError) as caught:
-            create(**fields, options=refusal.options)
+            create(**fields)
         raised = caught.value
         assert refusal.raised is type(raised)
         assert (refusal.status, refusal.code, refusal.param) == (raised.status_code, raised.code, raised.param)

@@ -1,0 +1,91 @@
+"""The guard fails closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, cast
+
+import pytest
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from app.config import Config
+from app.contract import document
+from app.contract.binding import OPERATIONS
+from app.errors import AuthenticationFailed, EndpointDisabled, GatewayError, MethodNotAllowed
+from app.http.guard import guard
+from app.security.authenticator import Authenticator
+from app.security.secret import Secret
+
+BY_PATH: dict[str, dict[str, document.Operation]] = {}
+for _operation in document.load().operations:
+    BY_PATH.setdefault(_operation.path, {})[_operation.method] = _operation
+
+
+class _Handler:
+    def __init__(self, opt: dict[str, Any]) -> None:
+        self.opt = opt
+
+
+async def _awaited(awaitable: Awaitable[None]) -> None:
+    await awaitable
+
+
+def verdict(
+    opt: dict[str, Any], *, path: str = "/x", method: str = "GET", type: str = "http", enabled: bool = True
+) -> type[GatewayError] | None:
+    """Return what the guard raises for a request without credentials, or ``None`` when it lets it in."""
+    check = guard(Authenticator(Secret("s"), Config()), lambda: enabled)
+    scope: dict[str, Any] = {
+        "type": type,
+        "path": path,
+        "method": method,
+        "headers": [],
+        "client": ("192.0.2.1", 1),
+        "server": None,
+    }
+    try:
+        asyncio.run(_awaited(check(ASGIConnection(cast("Any", scope)), cast("BaseRouteHandler", _Handler(opt)))))
+    except GatewayError as error:
+        return error.__class__
+    return None
+
+
+def test_a_route_without_operations_is_shut() -> None:
+    """What the contract doesn't know, nobody may use."""
+    assert AuthenticationFailed is verdict({})
+
+
+def test_a_websocket_is_shut() -> None:
+    """An HTTP operation opens nothing for a WebSocket."""
+    assert AuthenticationFailed is verdict({OPERATIONS: BY_PATH["/healthz"]}, type="websocket")
+
+
+@pytest.mark.parametrize("path", sorted(BY_PATH))
+def test_only_what_the_contract_opens_is_open(path: str) -> None:
+    """Every operation wants the secret, except those with `security: []`."""
+    for method, operation in BY_PATH[path].items():
+        expected = None if operation.public else AuthenticationFailed
+        assert expected is verdict({OPERATIONS: BY_PATH[path]}, path=path, method=method)
+
+
+def test_the_public_ones_are_the_four_that_design_names() -> None:
+    """Health, readiness and the contract itself; nothing else."""
+    public = {operation.path for of_path in BY_PATH.values() for operation in of_path.values() if operation.public}
+
+    assert {"/healthz", "/readyz", "/openapi.json", "/openapi.yaml"} == public
+
+
+def test_off_comes_before_everything() -> None:
+    """Switched off, neither method nor secret matter."""
+    opt = {OPERATIONS: BY_PATH["/v1/models"]}
+
+    assert EndpointDisabled is verdict(opt, path="/v1/models", enabled=False)
+    assert EndpointDisabled is verdict(opt, path="/v1/models", method="PUT", enabled=False)
+    assert verdict({OPERATIONS: BY_PATH["/healthz"]}, path="/healthz", enabled=False) is None
+
+
+def test_a_method_that_is_not_there() -> None:
+    """Is said before credentials are asked for: the contract is public anyway."""
+    assert MethodNotAllowed is verdict({OPERATIONS: BY_PATH["/v1/models"]}, path="/v1/models", method="PUT")

@@ -1,0 +1,209 @@
+"""The store that opens itself: once for everybody, again after a failure, never after the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from app.sessions.deferred import DeferredStore, open_sqlite
+from app.sessions.message import Message
+from app.sessions.store import SessionStore, StoredMessage, StoreError
+from tests.unit.conversation import assistant, script, user
+
+KEY = "agent:main:k"
+
+
+class Opened:
+    """A store that only says what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def history(self, session_key: str) -> list[StoredMessage]:
+        """Note the question."""
+        self.asked.append(f"history {session_key}")
+        return []
+
+    async def append(
+        self,
+        session_key: str,
+        agent_id: str,
+        run_id: str,
+        *,
+        expected_head: str | None,
+        parent: str | None,
+        messages: Sequence[Message],
+    ) -> None:
+        """Note everything."""
+        said = script(messages)
+        self.asked.append(f"append {session_key} {agent_id} {run_id} {expected_head} {parent} {said}")
+
+    async def ping(self) -> None:
+        """Note the question."""
+        self.asked.append("ping")
+
+    async def close(self) -> None:
+        """Note the end."""
+        self.asked.append("close")
+
+
+class Opener:
+    """Opens a store when the test says so, or fails as often as the test says."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.calls = 0
+        self.store = Opened()
+        self.gate = asyncio.Event()
+        self._failures = failures
+
+    async def __call__(self) -> SessionStore:
+        """Wait for the gate, then open or fail."""
+        self.calls += 1
+        await self.gate.wait()
+        if self.calls <= self._failures:
+            raise StoreError(f"failure {self.calls}")
+        return self.store
+
+
+def test_passes_everything_on() -> None:
+    """Every method reaches the real store with all that it was given."""
+
+    async def scenario() -> None:
+        opener = Opener()
+        opener.gate.set()
+        store = DeferredStore(opener)
+        assert [] == await store.history(KEY)
+        await store.append(KEY, "main", "run_1", expected_head="h", parent="p", messages=[user("a")])
+        await store.ping()
+        await store.close()
+        expected = [f"history {KEY}", f"append {KEY} main run_1 h p ['user: a']", "ping", "close"]
+        assert expected == opener.store.asked
+
+    asyncio.run(scenario())
+
+
+def test_shared_opening() -> None:
+    """However many wait and however often it is told to open, the store is opened once."""
+
+    async def scenario() -> None:
+        opener = Opener()
+        store = DeferredStore(opener)
+        store.open()
+        store.open()
+        callers = [asyncio.create_task(store.ping()) for _ in range(5)]
+        await asyncio.sleep(0)
+        assert [] == opener.store.asked
+        opener.gate.set()
+        await asyncio.gather(*callers)
+        await store.ping()
+        assert (1, ["ping"] * 6) == (opener.calls, opener.store.asked)
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_failed_opening_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    """A failure reaches all who wait and the log; the next use tries anew, until it works."""
+
+    async def scenario() -> None:
+        opener = Opener(failures=2)
+        opener.gate.set()
+        store = DeferredStore(opener)
+        outcomes = await asyncio.gather(store.ping(), store.ping(), return_exceptions=True)
+        assert ["failure 1", "failure 1"] == [str(outcome) for outcome in outcomes]
+        with pytest.raises(StoreError, match="failure 2"):
+            await store.ping()
+        await store.ping()
+        await store.ping()
+        assert (3, ["ping", "ping"]) == (opener.calls, opener.store.asked)
+        await store.close()
+
+    with caplog.at_level(logging.ERROR, "zero.sessions"):
+        asyncio.run(scenario())
+    assert ["failure 1", "failure 2"] == caplog.messages
+
+
+def test_one_caller_cancelled() -> None:
+    """A caller who gives up doesn't take the opening away from the others."""
+
+    async def scenario() -> None:
+        opener = Opener()
+        store = DeferredStore(opener)
+        one, other = asyncio.create_task(store.ping()), asyncio.create_task(store.ping())
+        await asyncio.sleep(0)
+        one.cancel()
+        await asyncio.wait({one})
+        assert one.cancelled()
+        opener.gate.set()
+        await other
+        assert (1, ["ping"]) == (opener.calls, opener.store.asked)
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_close_before_open() -> None:
+    """Closing what was never opened opens nothing, and from then on every use is a StoreError."""
+
+    async def scenario() -> None:
+        opener = Opener()
+        store = DeferredStore(opener)
+        await store.close()
+        await store.close()
+        with pytest.raises(StoreError, match="shutting down"):
+            await store.history(KEY)
+        assert (0, []) == (opener.calls, opener.store.asked)
+
+    asyncio.run(scenario())
+
+
+def test_close_while_opening() -> None:
+    """Closing waits for an opening under way, so that nothing stays open."""
+
+    async def scenario() -> None:
+        opener = Opener()
+        store = DeferredStore(opener)
+        store.open()
+        closing = asyncio.create_task(store.close())
+        await asyncio.sleep(0)
+        assert not closing.done()
+        opener.gate.set()
+        await closing
+        assert ["close"] == opener.store.asked
+
+    asyncio.run(scenario())
+
+
+def test_close_after_a_failed_opening() -> None:
+    """Closing after a failure has nothing to close and says nothing."""
+
+    async def scenario() -> None:
+        opener = Opener(failures=1)
+        opener.gate.set()
+        store = DeferredStore(opener)
+        store.open()
+        await store.close()
+        assert [] == opener.store.asked
+
+    asyncio.run(scenario())
+
+
+def test_open_sqlite(tmp_path: Path) -> None:
+    """The real store opens behind it, and what it can't open is a StoreError for every use."""
+
+    async def scenario() -> None:
+        store = DeferredStore(lambda: open_sqlite(str(tmp_path / "s.db")))
+        await store.append(KEY, "main", "r", expected_head=None, parent=None, messages=[user("a"), assistant("A")])
+        assert ["user: a", "assistant: A"] == script(stored.message for stored in await store.history(KEY))
+        await store.close()
+        broken = DeferredStore(lambda: open_sqlite(str(tmp_path / "s.db" / "s.db")))
+        for _ in range(2):
+            with pytest.raises(StoreError):
+                await broken.ping()
+        await broken.close()
+
+    asyncio.run(scenario())

@@ -1,0 +1,64 @@
+"""Data flows one way, and imports with it: no layer reaches back."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).parents[2] / "app"
+
+MAY_IMPORT: dict[str, set[str]] = {
+    # room: the rooms it may know
+    "errors": set(),
+    "config": set(),
+    "contract": {"errors"},
+    "security": {"config", "errors"},
+    "sessions": {"errors"},
+    "routing": {"config", "errors"},
+    # A turn is what a run hands to an engine, an event what it gets back: the protocol between the two lies in runs.
+    "runs": {"config", "contract", "engines.engine", "errors", "routing", "sessions"},
+    "engines": {"config", "contract", "errors", "runs.event", "runs.turn", "sessions.message"},
+    "http": {"config", "contract", "errors", "routing", "runs", "security", "sessions"},
+    "application": {"config", "contract", "engines", "errors", "http", "runs", "security", "sessions"},
+    "cli": {"application", "cli", "config", "engines", "errors", "security", "sessions"},
+}
+"""The rooms of the house, from the foundation up. ``app/__init__`` makes the application and may know everything."""
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Yield every module of the application as its room and its file."""
+    for path in sorted(APP.rglob("*.py")):
+        parts = path.relative_to(APP).with_suffix("").parts
+        if parts != ("__init__",):
+            yield parts[0], path
+
+
+def imported(path: Path) -> set[str]:
+    """Return what a module imports from the application, as dotted names without ``app.``, wherever in its text."""
+    package = path.relative_to(APP.parent).parent.parts
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            names.update(f"{module}.{alias.name}" for alias in node.names)
+    return {name.removeprefix("app.") for name in names if name.startswith("app.")}
+
+
+def test_every_room_is_in_the_plan() -> None:
+    """A new room states what it may know."""
+    assert set(MAY_IMPORT) == {room for room, _ in modules()}
+
+
+@pytest.mark.parametrize(("room", "path"), [pytest.param(*m, id=str(m[1].relative_to(APP))) for m in modules()])
+def test_a_room_knows_only_what_it_may(room: str, path: Path) -> None:
+    """Each import leads to the room itself or to one that the plan names."""
+    allowed = MAY_IMPORT[room] | {room}
+    strangers = {name for name in imported(path) if not any(f"{name}.".startswith(f"{one}.") for one in allowed)}
+
+    assert set() == strangers
