@@ -114,11 +114,10 @@ class Gateway:
         self.loaded = loaded
 
     def _warm_up(self) -> None:
-        """Start the local model if an agent will want it, so that the first answer doesn't wait for it."""
-        if any(
-            ref.provider == "local" for agent in self.loaded.agents.values() for ref in (agent.model, *agent.fallbacks)
-        ):
-            self.engines.warm_up("local")
+        """Have slow engines get ready if an agent will want them, so that the first answer doesn't wait for them."""
+        agents = self.loaded.agents.values()
+        for provider in {ref.provider for agent in agents for ref in (agent.model, *agent.fallbacks)}:
+            self.engines.warm_up(provider)
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> ASGIApp:

@@ -231,6 +231,20 @@ class RunAborted(GatewayError):
         super().__init__(f"The run was stopped before it was done: {why}.", should_retry=False)
 
 
+class SessionMovedOn(GatewayError):
+    """Raised when another process continued the same session while this run was at work; its turn is not stored."""
+
+    status = 503
+    default_code = "session_conflict"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Another gateway process continued this session during the run, so its turn could not be added. "
+            "Send the request again.",
+            should_retry=False,
+        )
+
+
 class StoreUnavailable(GatewayError):
     """Raised when the session store can't be read or written."""
 

@@ -1,8 +1,8 @@
-"""Derive the structs and the JSON document from openapi.yaml.
+"""Derive the structs and the JSON documents from openapi.yaml and contracts/asyncapi.yaml.
 
 Run as `python -m contracts.generate`, or with `--check` to learn whether the files that are there are current. This
-module knows the contract's file and the generator; it knows nothing of the server. How a schema must be spelled so that
-the generator loses nothing of it: contracts/README.md.
+module knows the contracts' files and the generator; it knows nothing of the server. How a schema must be spelled so
+that the generator loses nothing of it: contracts/README.md.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,50 +22,53 @@ CONTRACT = ROOT / "openapi.yaml"
 MODELS = ROOT / "app" / "contract" / "models.py"
 DOCUMENT = ROOT / "app" / "contract" / "openapi.json"
 
+FRAME_CONTRACT = ROOT / "contracts" / "asyncapi.yaml"
+FRAMES = ROOT / "app" / "contract" / "frames.py"
+FRAME_DOCUMENT = ROOT / "app" / "contract" / "asyncapi.json"
+
 HEADER = '''"""The contract's schemas as structs.
 
-Generated from openapi.yaml by `python -m contracts.generate`. Do not edit: change the contract and generate again.
+Generated from {} by `python -m contracts.generate`. Do not edit: change the contract and generate again.
 """
 '''
 
 # `--use-default` makes required fields of answers omissible where the contract says what is assumed;
 # `--use-msgspec-tagged-unions` tags a union as a whole or warns, and a warning is an error here.
 FLAGS = (
-    *("--input-file-type", "openapi", "--schema-version", "3.1"),
     *("--output-model-type", "msgspec.Struct", "--target-python-version", "3.11"),
     *("--formatters", "builtin", "--disable-timestamp", "--keep-model-order", "--keyword-only"),
     *("--enum-field-as-literal", "all", "--use-annotated", "--use-default", "--use-msgspec-tagged-unions"),
 )
+OPENAPI_FLAGS = ("--input-file-type", "openapi", "--schema-version", "3.1")
+
+# The frames are in camel case, as the protocol has them; the structs' fields are not.
+ASYNCAPI_FLAGS = ("--input-file-type", "asyncapi", "--schema-version", "3.0", "--snake-case-field")
 
 STRICT = "app.contract.strict.Strict"
 
 
-def read_contract(source: bytes) -> dict[str, Any]:
-    """Parse the contract.
+def read_contract(contract: Path, source: bytes) -> dict[str, Any]:
+    """Parse a contract.
 
     Args:
-        source: The bytes of openapi.yaml.
+        contract: Its file, for the error's sake.
+        source: The bytes of that file.
     """
     document = yaml.safe_load(source)
     if not isinstance(document, dict):
-        raise ValueError(f"{CONTRACT.name} is not a mapping")
+        raise ValueError(f"{contract.name} is not a mapping")
     return document
 
 
-def outputs(source: bytes) -> dict[Path, bytes]:
+def outputs() -> dict[Path, tuple[Path, bytes]]:
     """Derive every generated file.
 
-    Args:
-        source: The bytes of openapi.yaml.
-
     Returns:
-        The content that belongs into each file.
+        The contract that each file belongs to, and the file's content.
     """
-    document = read_contract(source)
-    digest = hashlib.sha256(source).hexdigest()
-    models = f'{HEADER}{_structs(document)}\n\nCONTRACT_SHA256 = "{digest}"\n'
-    compact = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return {MODELS: models.encode(), DOCUMENT: compact.encode()}
+    http = _derive(CONTRACT, "CONTRACT_SHA256", OPENAPI_FLAGS, MODELS, DOCUMENT)
+    frames = _derive(FRAME_CONTRACT, "FRAMES_SHA256", ASYNCAPI_FLAGS, FRAMES, FRAME_DOCUMENT)
+    return {**http, **frames}
 
 
 def stale(wanted: Mapping[Path, bytes]) -> Iterator[Path]:
@@ -87,26 +90,41 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m contracts.generate", description="Derive code from openapi.yaml.")
     parser.add_argument("--check", action="store_true", help="write nothing, fail when a generated file is not current")
     check: bool = parser.parse_args(arguments).check
-    wanted = outputs(CONTRACT.read_bytes())
-    old = list(stale(wanted))
+    wanted = outputs()
+    old = list(stale({path: content for path, (_, content) in wanted.items()}))
     for path in old:
         name = path.relative_to(ROOT)
+        contract, content = wanted[path]
         if check:
-            print(f"{name} does not match {CONTRACT.name}. Run: python -m contracts.generate", file=sys.stderr)
+            print(f"{name} does not match {contract.name}. Run: python -m contracts.generate", file=sys.stderr)
         else:
-            path.write_bytes(wanted[path])
+            path.write_bytes(content)
             print(f"wrote {name}")
     return 1 if check and old else 0
 
 
-def _structs(document: dict[str, Any]) -> str:
-    """Run the generator over the schemas, without their prose."""
-    bare = _without_prose(document)
+def _derive(
+    contract: Path, digest_name: str, flags: Iterable[str], structs: Path, document: Path
+) -> dict[Path, tuple[Path, bytes]]:
+    """Derive the structs and the JSON document from one contract."""
+    source = contract.read_bytes()
+    parsed = read_contract(contract, source)
+    code = _structs(parsed, flags)
+    digest = hashlib.sha256(source).hexdigest()
+    module = f'{HEADER.format(contract.name)}{code}\n\n{digest_name} = "{digest}"\n'
+    compact = json.dumps(parsed, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return {structs: (contract, module.encode()), document: (contract, compact.encode())}
+
+
+def _structs(document: dict[str, Any], flags: Iterable[str]) -> str:
+    """Run the generator over the schemas, without their prose and without what refers to them."""
+    kept: dict[str, Any] = {"paths": {}, "channels": {}, "components": {"schemas": document["components"]["schemas"]}}
+    bare = _without_prose({key: kept.get(key, value) for key, value in document.items() if key != "operations"})
     strict = dict.fromkeys(_closed(document), STRICT)
     with tempfile.TemporaryDirectory() as scratch:
         input_path, output_path = Path(scratch, "contract.json"), Path(scratch, "models.py")
         input_path.write_text(json.dumps(bare), encoding="utf-8")
-        command = [sys.executable, "-m", "datamodel_code_generator", *FLAGS]
+        command = [sys.executable, "-m", "datamodel_code_generator", *flags, *FLAGS]
         command += ["--input", str(input_path), "--output", str(output_path)]
         command += ["--custom-file-header", "#", "--base-class-map", json.dumps(strict)]
         done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
@@ -123,7 +141,7 @@ def _closed(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _without_prose(node: object, names: bool = False) -> object:
-    """Drop descriptions and examples, which would only swell the structs.
+    """Drop descriptions and examples, which would only swell the structs, and spell our extensions as the generator's.
 
     Args:
         node: Any part of the document.
@@ -133,11 +151,12 @@ def _without_prose(node: object, names: bool = False) -> object:
         return [_without_prose(item) for item in node]
     if not isinstance(node, dict):
         return node
-    return {
+    bare = {
         key: _without_prose(value, names=not names and key in ("properties", "mapping", "schemas"))
         for key, value in node.items()
-        if names or key not in ("description", "example", "examples", "summary")
+        if names or (key not in ("description", "example", "examples", "summary") and not key.startswith("x-zero-"))
     }
+    return bare if names or not node.get("x-zero-raw") else {**bare, "customTypePath": "msgspec.Raw"}
 
 
 if __name__ == "__main__":

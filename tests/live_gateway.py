@@ -83,7 +83,11 @@ class LiveGateway:
         }
         self._app = app
         self._arguments = arguments
-        self.process = self._start()
+        try:
+            self.process = self._start()
+        except BaseException:
+            self._log.close()
+            raise
 
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(

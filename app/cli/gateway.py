@@ -81,6 +81,8 @@ class _Server(uvicorn.Server):
 
 def _log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s  %(message)s")
+    # It would tell of every write beside the configuration, the session store's own included.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     # What uvicorn says at this level is about itself; the banner says where we are.
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLogger().level))
 

@@ -19,6 +19,7 @@ from .model_ref import BUILT_IN_PROVIDERS, is_model_id, is_provider_name, model_
 from .structs import AgentOptions, Config, Gateway, ModelChain, Provider
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NOT_PARAMS = frozenset({"model", "messages", "n", "stream", "user"})
 _HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
 
 
@@ -40,6 +41,10 @@ def check(config: Config, engines: Collection[str] = ()) -> None:
     known.update({name: provider.model_ids() for name, provider in config.models.providers.items()})
     for path, text in _model_refs(config):
         _check_model_ref(text, known, path)
+    for owner, options in _owners(config):
+        for name in options.params:
+            if name in _NOT_PARAMS:
+                raise RuleError((*owner, "params", name), "only a request decides this", "Remove it.")
 
 
 def _check_gateway(gateway: Gateway) -> None:
@@ -162,9 +167,7 @@ def _check_agents(config: Config) -> None:
 
 
 def _model_refs(config: Config) -> Iterator[tuple[KeyPath, str]]:
-    owners: list[tuple[KeyPath, AgentOptions]] = [(("agents", "defaults"), config.agents.defaults)]
-    owners += [(("agents", "list", index), agent) for index, agent in enumerate(config.agents.list)]
-    for owner, options in owners:
+    for owner, options in _owners(config):
         path: KeyPath = (*owner, "model")
         if isinstance(options.model, str):
             yield path, options.model
@@ -172,6 +175,12 @@ def _model_refs(config: Config) -> Iterator[tuple[KeyPath, str]]:
             yield (*path, "primary"), options.model.primary
             for index, fallback in enumerate(options.model.fallbacks):
                 yield (*path, "fallbacks", index), fallback
+
+
+def _owners(config: Config) -> Iterator[tuple[KeyPath, AgentOptions]]:
+    yield ("agents", "defaults"), config.agents.defaults
+    for index, agent in enumerate(config.agents.list):
+        yield ("agents", "list", index), agent
 
 
 def _check_model_ref(text: str, known: dict[str, tuple[str, ...] | None], path: KeyPath) -> None:

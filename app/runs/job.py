@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -31,7 +30,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     request: CreateChatCompletionRequest
     system: tuple[Message, ...]
     messages: tuple[Message, ...]
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, msgspec.Raw]
     time_limit: float | None = None
 
 

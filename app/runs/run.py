@@ -12,9 +12,11 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, Protocol, cast
 
+import msgspec
+
 from app.config import AgentProfile, ModelRef
 from app.engines.engine import Engine
-from app.errors import EngineFailed, GatewayError, RunTimedOut, StoreUnavailable
+from app.errors import EngineFailed, GatewayError, RunTimedOut, SessionMovedOn, StoreUnavailable
 from app.runs.answer import Answer
 from app.runs.event import Event
 from app.runs.job import Job
@@ -142,6 +144,7 @@ class Runs:
                 answer.complete()
             except EngineFailed as error:
                 if fallback is None or answer.begun:
+                    _log.warning("run %s: %s failed: %s (%r)", job.run_id, model, error, error.__cause__)
                     raise
                 _log.warning("run %s: %s failed (%s); trying %s", job.run_id, model, error, fallback)
             else:
@@ -149,8 +152,8 @@ class Runs:
         raise AssertionError("the last model returns or raises")
 
     async def _drive(self, turn: Turn, model: ModelRef, answer: Answer, listener: Listener | None) -> None:
-        engine = self._engines.engine_for(model.provider)
         try:
+            engine = self._engines.engine_for(model.provider)
             # Protocol methods written as async generators are typed as iterators; closing them is what stops the work.
             async with aclosing(cast("AsyncGenerator[Event, None]", engine.run(turn))) as events:
                 seen = 0
@@ -189,7 +192,10 @@ class Runs:
                 parent=kept[-1].id if kept else None,
                 messages=new,
             )
-        except (StoreError, SessionConflict) as error:
+        except SessionConflict as error:
+            _log.error("run %s: another process has continued session %s meanwhile", job.run_id, error)
+            raise SessionMovedOn from error
+        except StoreError as error:
             _log.error("run %s: its turn was not stored: %s", job.run_id, error)
             raise StoreUnavailable(should_retry=False) from error
 
@@ -206,5 +212,13 @@ class Runs:
         )
 
 
-def _parameters(agent: AgentProfile, sent: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**agent.params, **sent} if agent.params else sent
+def _parameters(agent: AgentProfile, sent: Mapping[str, msgspec.Raw]) -> Mapping[str, Any]:
+    if not agent.params:
+        return sent
+    # What a client sends as null counts as not sent, as it does with OpenAI.
+    parameters = {**agent.params, **{name: value for name, value in sent.items() if bytes(value) != b"null"}}
+    if "max_completion_tokens" in sent and "max_tokens" not in sent:
+        parameters.pop("max_tokens", None)  # two names of one limit: the client's counts
+    if "max_tokens" in sent and "max_completion_tokens" not in sent:
+        parameters.pop("max_completion_tokens", None)
+    return parameters

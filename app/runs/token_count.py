@@ -7,6 +7,7 @@ estimate; counting happens off the event loop.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ _PIECE = 400
 """Characters encoded at a time: the encoder's time grows with the square of an unbroken run of letters."""
 _PER_MESSAGE = 4
 """Tokens that a chat template spends on a message's role and separators, by OpenAI's own counting rule."""
+
+_DATA_URI = re.compile(r"data:[\w.+-]*/[\w.+-]+[;,]")
 
 
 async def estimate(messages: Sequence[Message], texts: Sequence[str]) -> CompletionUsage:
@@ -52,7 +55,7 @@ def _count_both(messages: Sequence[Message], texts: Sequence[str]) -> tuple[int,
 def _strings(value: Any) -> Iterable[str]:
     """Yield the texts of a message: contents and arguments, but not a data URI's megabytes."""
     if isinstance(value, str):
-        if not value.startswith("data:"):
+        if not _DATA_URI.match(value):
             yield value
     elif isinstance(value, dict):
         for key, inner in value.items():

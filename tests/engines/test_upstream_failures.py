@@ -158,6 +158,7 @@ AMID: Final[dict[str, tuple[list[bytes | Step], Failure]]] = {
     "error event with a status": ([event({"error": said(code=503)})], failed(status=503, says=SAID)),
     "busy": ([event({"error": said(code=429)})], limited("1")),
     "chunk with an error": ([event({**chunk({}, finish_reason="error"), "error": said()})], failed(says=SAID)),
+    "a finish that is a failure": ([event(chunk({}, finish_reason="abort")), DONE], failed(says="'abort'")),
     "garbage": ([b"data: <html>\n\n", FINISH, DONE], NONSENSE),
     "half a character": ([event(chunk({"content": "é"})).replace(b"\xa9", b""), FINISH, DONE], NONSENSE),
     "a line without end": ([Repeat(b"x" * 4096)], NONSENSE),

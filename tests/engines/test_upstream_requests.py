@@ -128,8 +128,16 @@ class TestAgent:
             body["top_k"],
             body["stream_options"],
         )
+        for silence in ({}, {"temperature": None}):
+            quiet.ask("prompted", **silence)
+            assert 0.1 == upstream.last.json["temperature"]
+
+    def test_one_limit_under_two_names(self, upstream: FakeUpstream, quiet: Caller) -> None:
+        """The client's limit replaces the agent's, whichever of its two names either of them uses."""
+        quiet.ask("prompted", max_completion_tokens=7)
+        assert (7, None) == tuple(upstream.last.json.get(name) for name in ("max_completion_tokens", "max_tokens"))
         quiet.ask("prompted")
-        assert 0.1 == upstream.last.json["temperature"]
+        assert 50 == upstream.last.json["max_tokens"]
 
     def test_foreign_model_names(self, upstream: FakeUpstream, quiet: Caller) -> None:
         """The upstream never sees what the client called the model; the client sees its own word again."""

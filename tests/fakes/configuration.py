@@ -29,7 +29,7 @@ def upstream_configuration(upstream: FakeUpstream, **overrides: Any) -> dict[str
             "id": "prompted",
             "model": "fake/prompted",
             "systemPrompt": "You are terse.",
-            "params": {"temperature": 0.1, "top_k": 5, "stream_options": {"x_interval": 3}},
+            "params": {"temperature": 0.1, "top_k": 5, "max_tokens": 50, "stream_options": {"x_interval": 3}},
         },
         {"id": "hasty", "model": "fake/hasty", "timeoutSeconds": HASTY_SECONDS},
         {"id": "careful", "model": "fake/careful", "tools": {"deny": ["delete_everything"]}},

@@ -74,11 +74,26 @@ def test_several_choices_are_counted_together(live: LiveGateway) -> None:
     assert usage["prompt_tokens"] + usage["completion_tokens"] == usage["total_tokens"]
 
 
+def test_logprobs_come_with_the_alternatives_asked_for(live: LiveGateway) -> None:
+    """None unless ``top_logprobs`` asks for them."""
+    alternatives = []
+    for fields in ({}, {"top_logprobs": 2}):
+        with urllib.request.urlopen(ask(live, logprobs=True, max_tokens=3, **fields), timeout=60) as response:
+            answer = json.load(response)
+        validator("CreateChatCompletionResponse").validate(answer)
+        tokens = answer["choices"][0]["logprobs"]["content"]
+        alternatives.append({len(token["top_logprobs"]) for token in tokens})
+
+    assert [{0}, {2}] == alternatives
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
         ({"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "required"}, "tool_choice"),
         ({"functions": [{"name": "f"}], "function_call": {"name": "f"}}, "function_call"),
+        ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools[0]"),
+        ({"n": 3}, "n"),
         ({"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "mp3"}}, "modalities"),
         (
             {

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -48,6 +49,12 @@ def client(key: str) -> aiohttp.ClientSession:
 
 def post(http: aiohttp.ClientSession, endpoint: Endpoint, body: dict[str, object]) -> Any:
     return http.post(f"{endpoint.base_url}/chat/completions", json=body)
+
+
+def ignores(pid: int, number: signal.Signals) -> bool:
+    """Tell whether a process has told the kernel to drop a signal."""
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(status["SigIgn"], 16) & 1 << number - 1)
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +156,7 @@ def test_ctrl_c_is_left_to_the_parent(running: Running) -> None:
 
     os.kill(pid, signal.SIGINT)
 
+    assert ignores(pid, signal.SIGINT)
     assert running.complete({"messages": OI, "max_tokens": 1})[0] == 200
     assert running.model.status.pid == pid
 

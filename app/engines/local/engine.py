@@ -16,7 +16,9 @@ from app.contract.models import (
     ChatCompletionRequestMessageContentPartImage,
     ChatCompletionRequestUserMessage,
     CreateChatCompletionRequest,
+    CustomToolChatCompletions,
 )
+from app.engines.local.child import SLOTS
 from app.engines.local.supervisor import LocalModel, LocalModelError
 from app.engines.upstream.engine import Endpoint, UpstreamEngine
 from app.errors import EngineFailed, UnsupportedParameter
@@ -42,7 +44,9 @@ class LocalEngine:
     def run(self, turn: Turn) -> AsyncIterator[Event]:
         """See ``Engine``."""
         _check(turn.request)
-        return self._upstream.run(turn) if turn.choices == 1 else self._several(turn)
+        if turn.choices == 1 and not turn.request.logprobs:
+            return self._upstream.run(turn)
+        return self._adapted(turn)
 
     def warm_up(self) -> None:
         """Begin loading the model, so that the first turn needn't wait for it. A failure shows at that turn."""
@@ -60,8 +64,8 @@ class LocalEngine:
         with suppress(LocalModelError):
             await self.model.endpoint()
 
-    async def _several(self, turn: Turn) -> AsyncIterator[Event]:
-        """Add up what llama.cpp counts for each choice apart."""
+    async def _adapted(self, turn: Turn) -> AsyncIterator[Event]:
+        """Add up what llama.cpp counts for each choice apart, and drop alternatives that nobody asked for."""
         completion = 0
         async with aclosing(cast("AsyncGenerator[Event, None]", self._upstream.run(turn))) as events:
             async for event in events:
@@ -69,6 +73,10 @@ class LocalEngine:
                     completion += event.usage.completion_tokens
                     event.usage.completion_tokens = completion
                     event.usage.total_tokens = event.usage.prompt_tokens + completion
+                if not turn.request.top_logprobs:
+                    for choice in event.choices:
+                        for token in (choice.logprobs.content or ()) if choice.logprobs else ():
+                            token.top_logprobs = []
                 yield event
 
     async def _endpoint(self) -> Endpoint:
@@ -83,14 +91,24 @@ def _check(request: CreateChatCompletionRequest) -> None:
     """Refuse what this model can't do, rather than do half of it.
 
     Raises:
-        UnsupportedParameter: If the request forces a tool call, brings images, audio or files, or wants sound back.
+        UnsupportedParameter: If the request forces a tool call, brings custom tools, images, audio or files, wants
+            sound back or more choices than the model has slots.
     """
     if request.tool_choice and request.tool_choice not in ("none", "auto"):
         raise _unsupported("tool_choice", "it can't be made to call a tool")
     if request.function_call and request.function_call not in ("none", "auto"):
         raise _unsupported("function_call", "it can't be made to call a function")
+    for position, tool in enumerate(request.tools or ()):
+        if isinstance(tool, CustomToolChatCompletions):
+            raise _unsupported(f"tools[{position}]", "it knows function tools only")
+    if (request.n or 1) > SLOTS:
+        raise _unsupported("n", f"it gives {SLOTS} choices at most")
     if request.audio or (request.modalities and "audio" in request.modalities):
         raise _unsupported("modalities", "it answers with text only")
+    _check_parts(request)
+
+
+def _check_parts(request: CreateChatCompletionRequest) -> None:
     for position, message in enumerate(request.messages):
         if isinstance(message, ChatCompletionRequestUserMessage) and isinstance(message.content, list):
             for at, part in enumerate(message.content):

@@ -15,6 +15,7 @@ from app.runs.event import Event
 
 _FINISH_REASONS: Final = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 _FINISH_SYNONYMS: Final = {"eos": "stop", "end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
+_FAILED: Final = frozenset({"error", "abort", "aborted", "cancelled", "canceled", "failed"})
 _USAGE_DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details")
 
 
@@ -107,6 +108,8 @@ def _choice(choice: dict[str, Any], position: int, words: str) -> dict[str, Any]
     if "tool_calls" in delta:
         delta["tool_calls"] = [_tool_call(call, at) for at, call in enumerate(delta["tool_calls"])]
     reason = choice.get("finish_reason") or None
+    if reason in _FAILED:
+        raise EngineFailed(f"The upstream ended its answer with {reason!r}.", code="upstream_error")
     if reason not in _FINISH_REASONS and reason is not None:
         reason = _FINISH_SYNONYMS.get(reason, "stop")
     logprobs = choice.get("logprobs")

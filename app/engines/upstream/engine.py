@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -60,6 +62,7 @@ class UpstreamEngine:
         self._provider = provider
         self._endpoint = endpoint
         self._session = session
+        self._importing: asyncio.Future[ModuleType] | None = None
 
     async def run(self, turn: Turn) -> AsyncIterator[Event]:
         """See ``Engine``. The upstream's connection is closed at once when the iterator is."""
@@ -98,6 +101,10 @@ class UpstreamEngine:
                 for item in reader.end():
                     if item != _DONE:
                         yield event_of_chunk(item)
+
+    def warm_up(self) -> None:
+        """Import the HTTP client off the event loop, so that the first run needn't."""
+        self._importing = asyncio.get_running_loop().run_in_executor(None, import_module, "aiohttp")
 
     async def close(self) -> None:
         """See ``Engine``: the session belongs to the registry."""

@@ -37,6 +37,7 @@ def failure_of_error(
 ) -> GatewayError:
     """Return the failure that an error object means; ``status`` is 0 for one that came inside a stream."""
     code = error.get("code")
+    how = f"failed with status {status}" if status else "reported an error"
     if status == 0:
         # llama.cpp and others put the HTTP status into the code.
         status = code if isinstance(code, int) and 400 <= code <= 599 else 502
@@ -62,7 +63,7 @@ def failure_of_error(
     if 300 <= status <= 399:
         return EngineFailed(f"The provider {provider!r} answered with a redirect: check its baseUrl.")
     return EngineFailed(
-        f"The provider {provider!r} failed with status {status}" + (f": {said}" if said else "."),
+        f"The provider {provider!r} {how}" + (f": {said}" if said else "."),
         status=_STATUS.get(status, 502),
         code=code or ("rate_limit_exceeded" if status == 429 else None),
         retry_after=_seconds(retry_after) or (1 if status == 429 else None),

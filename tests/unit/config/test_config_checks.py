@@ -34,6 +34,13 @@ def using(model: JsonValue, **keys: JsonValue) -> JsonObject:
     return {**provider(**keys), "agents": {"defaults": {"model": model}}}
 
 
+@pytest.mark.parametrize("name", ["model", "messages", "n", "stream", "user"])
+def test_params_hold_no_field_of_a_request(name: str) -> None:
+    """What only a request can decide is refused by its path, in the defaults and in an agent."""
+    assert f"agents.defaults.params.{name}: " in message_for({"agents": {"defaults": {"params": {name: 1}}}})
+    assert f"agents.list[0].params.{name}: " in message_for(agents({"id": "a", "params": {name: 1}}))
+
+
 @pytest.mark.parametrize(
     "tree",
     [
