@@ -19,7 +19,8 @@ from tests.local.process_probe import Watch, exists, until
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
 ANNOUNCE = """print('{"address": "http://127.0.0.1:1"}', flush=True)\n"""
-READ_KEY = "import sys, signal, time, os\nkey = sys.stdin.readline()\n"
+# The alarm ends a program that ignores everything else, should the tests themselves be killed.
+READ_KEY = "import sys, signal\nsignal.alarm(120)\nkey = sys.stdin.readline()\n"
 UNTIL_THE_END = "sys.stdin.read()\n"
 GOOD = (*PYTHON, READ_KEY + ANNOUNCE + UNTIL_THE_END)
 SILENT = (*PYTHON, READ_KEY + UNTIL_THE_END)
