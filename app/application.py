@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager, suppress
 
 from litestar import Litestar
 from litestar.exceptions import HTTPException
+from litestar.handlers import ASGIRouteHandler
 from litestar.types import ASGIApp
 
 from app.config import LoadedConfig, config_path, load, state_dir, watch
 from app.contract import document
-from app.contract.binding import bind
+from app.contract.binding import HANDSHAKE, bind
 from app.engines.registry import Engines, registered_engines
 from app.errors import GatewayError
 from app.http.chat_completions import ChatCompletions
@@ -28,6 +29,7 @@ from app.runs.run import Runs
 from app.security.authenticator import Authenticator
 from app.security.secret import resolve_secret
 from app.sessions.deferred import DeferredStore, open_sqlite
+from app.ws.door import Door
 
 _log = logging.getLogger("zero")
 
@@ -56,6 +58,8 @@ class Gateway:
         # gateway.* takes effect at the start only, so this needs no asking anew.
         gateway = loaded.config.gateway
         self.authenticator = Authenticator(resolve_secret(gateway.auth, environ), loaded.config)
+        place = str(state_dir(environ) / STORE_FILE)
+        self.websocket = Door(self.runs, (self.store, place), self.authenticator, lambda: self.loaded)
         self.app: ASGIApp = Edge(self._litestar(gateway.http.endpoints.chat_completions.enabled))
 
     def _litestar(self, enabled: bool) -> Litestar:
@@ -76,8 +80,9 @@ class Gateway:
                 "getContractYaml": served.yaml,
             },
         )
+        websocket = ASGIRouteHandler("/", opt={HANDSHAKE: True}, copy_scope=False)(self.websocket.serve)
         return Litestar(
-            route_handlers=routes,
+            route_handlers=[*routes, websocket],
             guards=[guard(self.authenticator, lambda: enabled)],
             exception_handlers={
                 GatewayError: on_gateway_error,
@@ -100,6 +105,7 @@ class Gateway:
             watcher.cancel()
             with suppress(asyncio.CancelledError):
                 await watcher
+            await self.websocket.close()
             await self.engines.close()
             await self.store.close()
 

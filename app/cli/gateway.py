@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import secrets
@@ -18,6 +19,7 @@ from app.cli.curl import curl_line
 from app.config import ConfigError, LoadedConfig, bind_host, config_path, load, port
 from app.engines.registry import registered_engines
 from app.security.secret import ENVIRONMENT, resolve_secret
+from app.ws.connection import MAX_PAYLOAD
 
 _LEVELS = ("critical", "error", "warning", "info", "debug")
 
@@ -52,7 +54,9 @@ def command(
         host=host,
         port=listen_port,
         http="httptools",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=MAX_PAYLOAD,
+        ws_per_message_deflate=False,
         # Who the client is behind a proxy is decided by gateway.trustedProxies, not by uvicorn's own header reading.
         proxy_headers=False,
         server_header=False,
@@ -60,7 +64,7 @@ def command(
         timeout_graceful_shutdown=30,
         log_config=None,
     )
-    server = _Server(config, _banner(loaded, environ, listen_port, dev=dev))
+    server = _Server(config, gateway, _banner(loaded, environ, listen_port, dev=dev))
     server.run()
     if not server.started:
         raise SystemExit(3)
@@ -69,14 +73,21 @@ def command(
 class _Server(uvicorn.Server):
     """uvicorn's server, which says where it is once it really is there."""
 
-    def __init__(self, config: uvicorn.Config, banner: str) -> None:
+    def __init__(self, config: uvicorn.Config, gateway: Gateway, banner: str) -> None:
         super().__init__(config)
+        self._gateway = gateway
         self._banner = banner
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             click.echo(self._banner)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # uvicorn closes the connections before it ends the application, which is too late to say goodbye.
+        self._gateway.websocket.hub.announce_shutdown()
+        await asyncio.sleep(0)
+        await super().shutdown(sockets)
 
 
 def _log_to_stderr(level: str) -> None:

@@ -23,6 +23,10 @@ OPERATIONS = "operations"
 """Key of a route's ``opt`` under which the guard finds the path's operations, by method."""
 
 
+HANDSHAKE = "handshake"
+"""Key of a route's ``opt`` that says: this route authenticates its clients itself, in their first frame."""
+
+
 class ContractMismatchError(RuntimeError):
     """Raised when the contract has an operation without a handler, or the code a handler without an operation."""
 

@@ -12,7 +12,7 @@ from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
 
-from app.contract.binding import OPERATIONS, method_not_allowed
+from app.contract.binding import HANDSHAKE, OPERATIONS, method_not_allowed
 from app.errors import AuthenticationFailed, EndpointDisabled
 from app.http.error_response import belongs_to_api
 from app.http.request_headers import RequestHeaders
@@ -34,6 +34,8 @@ def guard(
     async def check(connection: Connection, handler: BaseRouteHandler) -> None:
         scope = connection.scope
         operations = handler.opt.get(OPERATIONS)
+        if handler.opt.get(HANDSHAKE) is True:
+            return  # the WebSocket's own first request shows the secret
         if operations is None or scope["type"] != ScopeType.HTTP:
             raise AuthenticationFailed  # no contract, no entry
         if belongs_to_api(scope["path"]) and not enabled():

@@ -7,13 +7,19 @@ per process: a key is remembered while its run lasts and for a while after.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from time import monotonic
+import logging
+from collections.abc import Callable, Coroutine
+from time import time
+from typing import Any
 
-from app.errors import GatewayError, InternalError
+from app.errors import GatewayError, InternalError, RunAborted
 from app.runs.answer import Answer
 from app.runs.job import Job
 from app.runs.run import Listener, Runs
+
+OnEnd = Callable[[Answer | GatewayError], None]
+
+_log = logging.getLogger("zero.runs")
 
 REMEMBERED_SECONDS = 600.0
 """How long a finished run can still be asked for."""
@@ -22,38 +28,62 @@ MAX_REMEMBERED = 1_000
 
 
 class BackgroundRun:
-    """A run of its own: its job, and in the end its answer or its error."""
+    """A run of its own: its job, and in the end its answer or its error.
 
-    __slots__ = ("_task", "ended_at", "job")
+    Attributes:
+        job: What is run.
+        began_at: Milliseconds since 1970.
+        ended_at: The same, once it is over.
+    """
 
-    def __init__(self, job: Job, task: asyncio.Task[Answer]) -> None:
+    __slots__ = ("_ended", "_on_end", "_outcome", "_task", "began_at", "ended_at", "job")
+
+    def __init__(self, job: Job, work: Coroutine[Any, Any, Answer], on_end: OnEnd | None) -> None:
         self.job = job
-        self.ended_at: float | None = None
-        self._task = task
-        task.add_done_callback(self._ended)
+        self.began_at = int(time() * 1000)
+        self.ended_at: int | None = None
+        self._on_end = on_end
+        self._outcome: Answer | GatewayError | None = None
+        self._ended = asyncio.Event()
+        self._task = asyncio.create_task(self._run(work), name=job.run_id)
 
     @property
     def done(self) -> bool:
         """Whether it is over."""
-        return self._task.done()
+        return self._outcome is not None
+
+    @property
+    def duration_ms(self) -> int:
+        """Milliseconds from its beginning to its end, or until now."""
+        return (self.ended_at or int(time() * 1000)) - self.began_at
 
     async def outcome(self) -> Answer | GatewayError:
         """Wait for the end. Cancelling the wait leaves the run alone."""
-        await asyncio.wait({self._task})
-        if self._task.cancelled():
-            raise asyncio.CancelledError
-        error = self._task.exception()
-        if error is None:
-            return self._task.result()
-        return error if isinstance(error, GatewayError) else InternalError(self.job.run_id)
+        await self._ended.wait()
+        assert self._outcome is not None, "what has ended has an outcome"
+        return self._outcome
 
-    def cancel(self) -> asyncio.Task[Answer]:
+    def stop(self) -> asyncio.Task[None]:
         """Stop it because the process ends; return the task to wait for."""
         self._task.cancel()
         return self._task
 
-    def _ended(self, _task: asyncio.Task[Answer]) -> None:
-        self.ended_at = monotonic()
+    async def _run(self, work: Coroutine[Any, Any, Answer]) -> None:
+        try:
+            self._outcome = await work
+        except GatewayError as error:
+            self._outcome = error
+        except asyncio.CancelledError:
+            self._outcome = RunAborted("the gateway is stopping")
+            raise
+        except Exception:
+            _log.exception("run %s failed", self.job.run_id)
+            self._outcome = InternalError(self.job.run_id)
+        finally:
+            self.ended_at = int(time() * 1000)
+            self._ended.set()
+            if self._on_end is not None and self._outcome is not None:
+                self._on_end(self._outcome)
 
 
 class BackgroundRuns:
@@ -65,13 +95,18 @@ class BackgroundRuns:
 
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
-        self._by_id: OrderedDict[str, BackgroundRun] = OrderedDict()
+        self._by_id: dict[str, BackgroundRun] = {}
 
-    def start(self, job: Job, listener: Listener | None) -> BackgroundRun:
-        """Start a job, whose run id nobody has used before."""
+    def start(self, job: Job, listener: Listener | None, on_end: OnEnd | None = None) -> BackgroundRun:
+        """Start a job, whose run id nobody has used before.
+
+        Args:
+            job: What to run.
+            listener: Gets its events.
+            on_end: Called with the outcome, also when nobody waits for it.
+        """
         self._forget()
-        task = asyncio.create_task(self._runs.execute(job, listener), name=job.run_id)
-        run = self._by_id[job.run_id] = BackgroundRun(job, task)
+        run = self._by_id[job.run_id] = BackgroundRun(job, self._runs.execute(job, listener), on_end)
         return run
 
     def get(self, run_id: str) -> BackgroundRun | None:
@@ -80,16 +115,16 @@ class BackgroundRuns:
 
     async def close(self) -> None:
         """Stop every run and wait for its clean-up."""
-        tasks = {run.cancel() for run in self._by_id.values() if not run.done}
+        tasks = {run.stop() for run in self._by_id.values() if not run.done}
         if tasks:
             await asyncio.wait(tasks)
         self._by_id.clear()
 
     def _forget(self) -> None:
-        limit = monotonic() - REMEMBERED_SECONDS
-        ended = [run_id for run_id, run in self._by_id.items() if run.ended_at is not None]
+        """Forget what ended long ago, and the oldest of too many."""
+        limit = (time() - REMEMBERED_SECONDS) * 1000
+        ended = [run for run in self._by_id.values() if run.ended_at is not None]
         surplus = len(ended) - MAX_REMEMBERED
-        for position, run_id in enumerate(ended):
-            ended_at = self._by_id[run_id].ended_at
-            if position < surplus or (ended_at is not None and ended_at < limit):
-                del self._by_id[run_id]
+        for position, run in enumerate(ended):
+            if position < surplus or (run.ended_at is not None and run.ended_at < limit):
+                del self._by_id[run.job.run_id]

@@ -17,6 +17,7 @@ import msgspec
 from app.config import AgentProfile, ModelRef
 from app.engines.engine import Engine
 from app.errors import EngineFailed, GatewayError, RunTimedOut, SessionMovedOn, StoreUnavailable
+from app.runs.active import ActiveRuns
 from app.runs.answer import Answer
 from app.runs.event import Event
 from app.runs.job import Job
@@ -25,6 +26,7 @@ from app.runs.prompt import system_messages
 from app.runs.token_count import estimate
 from app.runs.tool_policy import check_tools
 from app.runs.turn import Turn
+from app.sessions.changes import Changes
 from app.sessions.merge import Sent, merge
 from app.sessions.message import Message, digest
 from app.sessions.store import SessionConflict, SessionStore, StoredMessage, StoreError
@@ -66,6 +68,10 @@ class Runs:
     def __init__(self, engines: EngineSource, store: SessionStore) -> None:
         self._engines = engines
         self._store = store
+        self.active = ActiveRuns()
+        """The runs under way, through whichever door."""
+        self.changes = Changes()
+        """Tells of every session that a run has continued."""
         self._session_lanes = Lanes("session")
         self._agent_lanes = Lanes("agent")
 
@@ -82,11 +88,16 @@ class Runs:
         Raises:
             PermissionDenied: If the request brings a tool that the agent may not use.
             RateLimited: If too many runs wait for the same session or agent.
+            RunAborted: If somebody stops it through ``active``.
             RunTimedOut: If it takes longer than the agent's ``timeoutSeconds`` or the caller's own limit.
             InvalidRequest: If the engine refuses the request.
             EngineFailed: If the engine failed, and its fallbacks too.
             StoreUnavailable: If the session can't be read or written.
         """
+        with self.active.entered(job):
+            return await self._bounded(job, listener)
+
+    async def _bounded(self, job: Job, listener: Listener | None) -> Answer:
         agent = job.target.agent
         check_tools(agent, job.request)
         limit, setting = agent.timeout_seconds, f"timeoutSeconds of agent {agent.id!r}"
@@ -192,6 +203,7 @@ class Runs:
                 parent=kept[-1].id if kept else None,
                 messages=new,
             )
+            self.changes.publish(job.target.session_key, job.target.agent.id, "update")
         except SessionConflict as error:
             _log.error("run %s: another process has continued session %s meanwhile", job.run_id, error)
             raise SessionMovedOn from error

@@ -25,7 +25,7 @@ _PIECE = 400
 _PER_MESSAGE = 4
 """Tokens that a chat template spends on a message's role and separators, by OpenAI's own counting rule."""
 
-_DATA_URI = re.compile(r"data:[\w.+-]*/[\w.+-]+[;,]")
+_DATA_URI = re.compile(r"data:(?:[\w.+-]+/[\w.+-]+)?;base64,|data:[\w.+-]+/[\w.+-]+[;,]")
 
 
 async def estimate(messages: Sequence[Message], texts: Sequence[str]) -> CompletionUsage:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from app.sessions.message import Message
-from app.sessions.store import SessionStore, StoredMessage, StoreError
+from app.sessions.store import SessionRecord, SessionStore, StoredMessage, StoreError
 
 _log = logging.getLogger("zero.sessions")
 
@@ -50,6 +50,25 @@ class DeferredStore:
         """See ``SessionStore``."""
         store = await self._store()
         await store.append(session_key, agent_id, run_id, expected_head=expected_head, parent=parent, messages=messages)
+
+    async def sessions(
+        self, *, limit: int, offset: int = 0, agent_id: str | None = None, since: float = 0.0, search: str = ""
+    ) -> tuple[list[SessionRecord], int]:
+        """See ``SessionStore``."""
+        store = await self._store()
+        return await store.sessions(limit=limit, offset=offset, agent_id=agent_id, since=since, search=search)
+
+    async def session(self, session_key: str) -> SessionRecord | None:
+        """See ``SessionStore``."""
+        return await (await self._store()).session(session_key)
+
+    async def reset(self, session_key: str) -> SessionRecord | None:
+        """See ``SessionStore``."""
+        return await (await self._store()).reset(session_key)
+
+    async def delete(self, session_key: str) -> bool:
+        """See ``SessionStore``."""
+        return await (await self._store()).delete(session_key)
 
     async def ping(self) -> None:
         """See ``SessionStore``."""

@@ -22,7 +22,9 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    delete,
     event,
+    func,
     insert,
     literal,
     select,
@@ -33,7 +35,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.sessions.message import Message, chained, digest
-from app.sessions.store import SessionConflict, StoredMessage, StoreError
+from app.sessions.store import SessionConflict, SessionRecord, StoredMessage, StoreError
 
 _metadata = MetaData()
 
@@ -61,6 +63,7 @@ _messages = Table(
 )
 
 _BUSY_SECONDS = 5.0
+_RECORD = (_sessions.c.key, _sessions.c.agent_id, _sessions.c.created_at, _sessions.c.updated_at)
 
 
 class SqliteStore:
@@ -162,6 +165,46 @@ class SqliteStore:
             if rows:
                 # A regenerated answer may be word for word the old one: the message is there already then.
                 await connection.execute(insert(_messages).prefix_with("OR IGNORE", dialect="sqlite"), rows)
+
+    async def sessions(
+        self, *, limit: int, offset: int = 0, agent_id: str | None = None, since: float = 0.0, search: str = ""
+    ) -> tuple[list[SessionRecord], int]:
+        """Read the table of sessions, in the order of their last change."""
+        wanted = _sessions.c.updated_at >= since
+        if agent_id is not None:
+            wanted &= _sessions.c.agent_id == agent_id
+        if search:
+            wanted &= _sessions.c.key.contains(search, autoescape=True)
+        newest = select(*_RECORD).where(wanted).order_by(_sessions.c.updated_at.desc(), _sessions.c.key)
+        async with self._transaction() as connection:
+            rows = (await connection.execute(newest.limit(limit).offset(offset))).all()
+            total = await connection.scalar(select(func.count()).select_from(_sessions).where(wanted))
+        return [SessionRecord(*row) for row in rows], total or 0
+
+    async def session(self, session_key: str) -> SessionRecord | None:
+        """Read one row."""
+        async with self._transaction() as connection:
+            row = (await connection.execute(select(*_RECORD).where(_sessions.c.key == session_key))).first()
+        return None if row is None else SessionRecord(*row)
+
+    async def reset(self, session_key: str) -> SessionRecord | None:
+        """Let the head point nowhere. What was said stays in the file, on a branch that nothing leads to."""
+        change = (
+            update(_sessions)
+            .where(_sessions.c.key == session_key)
+            .values(head=None, updated_at=time())
+            .returning(*_RECORD)
+        )
+        async with self._transaction() as connection:
+            row = (await connection.execute(change)).first()
+        return None if row is None else SessionRecord(*row)
+
+    async def delete(self, session_key: str) -> bool:
+        """Delete the session's row and its messages, all branches, in one transaction."""
+        async with self._transaction() as connection:
+            gone = await connection.execute(delete(_sessions).where(_sessions.c.key == session_key))
+            await connection.execute(delete(_messages).where(_messages.c.session_key == session_key))
+        return gone.rowcount > 0
 
     async def ping(self) -> None:
         """Read one row's worth."""

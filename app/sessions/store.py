@@ -21,6 +21,15 @@ class StoredMessage(msgspec.Struct, frozen=True):
     message: Message
 
 
+class SessionRecord(msgspec.Struct, frozen=True):
+    """What is known of a session without its messages; times in seconds since 1970."""
+
+    key: str
+    agent_id: str
+    created_at: float
+    updated_at: float
+
+
 class SessionConflict(Exception):
     """Raised when a session has moved on since it was read: another process appended to it."""
 
@@ -55,6 +64,32 @@ class SessionStore(Protocol):
         Raises:
             SessionConflict: If the head is no longer ``expected_head``; nothing is written then.
         """
+        ...
+
+    async def sessions(
+        self, *, limit: int, offset: int = 0, agent_id: str | None = None, since: float = 0.0, search: str = ""
+    ) -> tuple[list[SessionRecord], int]:
+        """Return sessions, the last changed first, and how many there are in all.
+
+        Args:
+            limit: How many at most.
+            offset: How many to skip.
+            agent_id: Only this agent's.
+            since: Only those changed since then, in seconds since 1970.
+            search: Only those whose key contains this text.
+        """
+        ...
+
+    async def session(self, session_key: str) -> SessionRecord | None:
+        """Return one session, if there is one under the key."""
+        ...
+
+    async def reset(self, session_key: str) -> SessionRecord | None:
+        """Begin a session anew: it has no messages then. Return it, or ``None`` when there is none."""
+        ...
+
+    async def delete(self, session_key: str) -> bool:
+        """Remove a session and everything said in it. Return whether there was one."""
         ...
 
     async def ping(self) -> None:

@@ -22,8 +22,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runs": {"config", "contract", "engines.engine", "errors", "routing", "sessions"},
     "engines": {"config", "contract", "errors", "runs.event", "runs.turn", "sessions.message"},
     "http": {"config", "contract", "errors", "routing", "runs", "security", "sessions"},
-    "application": {"config", "contract", "engines", "errors", "http", "runs", "security", "sessions"},
-    "cli": {"application", "cli", "config", "engines", "errors", "security", "sessions"},
+    "ws": {"config", "contract", "errors", "routing", "runs", "security", "sessions"},
+    "application": {"config", "contract", "engines", "errors", "http", "runs", "security", "sessions", "ws"},
+    "cli": {"application", "cli", "config", "engines", "errors", "security", "sessions", "ws"},
 }
 """The rooms of the house, from the foundation up. ``app/__init__`` makes the application and may know everything."""
 

@@ -84,7 +84,8 @@ class LocalEngine:
             endpoint = await self.model.endpoint()
         except LocalModelError as error:
             raise EngineFailed(str(error), status=503, code="local_model_unavailable") from error
-        return Endpoint(endpoint.base_url, {"authorization": f"Bearer {endpoint.api_key}"})
+        # llama.cpp promises to keep a connection alive after a stream and drops it, so no run may inherit one.
+        return Endpoint(endpoint.base_url, {"authorization": f"Bearer {endpoint.api_key}", "connection": "close"})
 
 
 def _check(request: CreateChatCompletionRequest) -> None:

@@ -1,0 +1,23 @@
+"""What a method sees of the connection that called it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+
+class Caller(Protocol):
+    """One request of one connection."""
+
+    def accept(self, payload: msgspec.Struct) -> None:
+        """Answer a first time; the method's result is the second answer under the same id."""
+        ...
+
+    def event(self, name: str, payload: msgspec.Struct) -> None:
+        """Send an event to this connection."""
+        ...
+
+    def subscribe(self, subscribed: bool) -> None:
+        """Have this connection told of changed sessions, or not any more."""
+        ...

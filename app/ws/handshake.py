@@ -1,0 +1,116 @@
+"""The first request of a connection: version, secret, scopes. Pure but for the lock-out it asks.
+
+Source of the rules: contracts/asyncapi.yaml, ``connect``; the codes are those that the protocol's own clients know.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from msgspec import UNSET
+
+from app.config import Auth
+from app.contract.frames import ConnectErrorCode, ConnectErrorDetails, ConnectParams
+from app.errors import AuthenticationFailed, PermissionDenied, TooManyAuthenticationFailures
+from app.security.authenticator import Authenticator
+from app.ws.failure import MethodFailed
+
+PROTOCOLS: Final = (4, 3)
+"""The versions spoken, the preferred one first."""
+SCOPES: Final = ("operator.admin", "operator.read", "operator.write")
+ROLE: Final = "operator"
+
+_IMPLIED: Final = {
+    "operator.read": ("operator.read", "operator.write", "operator.admin"),
+    "operator.write": ("operator.write", "operator.admin"),
+    "operator.admin": ("operator.admin",),
+}
+
+
+class Peer(NamedTuple):
+    """Who is at the other end, as the connection shows it."""
+
+    address: str | None
+    forwarded_for: str | None
+    server: str | None
+
+
+class HandshakeFailed(Exception):
+    """Raised when the connection is answered and then closed.
+
+    Args:
+        failure: The answer.
+        close_code: How it is closed.
+    """
+
+    def __init__(self, failure: MethodFailed, close_code: int = 1008) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.close_code = close_code
+
+
+class Admission(NamedTuple):
+    """What was agreed."""
+
+    protocol: int
+    scopes: tuple[str, ...]
+
+    def allows(self, scope: str) -> bool:
+        """Tell whether a method that wants ``scope`` may be called."""
+        return any(granted in self.scopes for granted in _IMPLIED[scope])
+
+
+def admit(params: ConnectParams, peer: Peer, auth: Auth, authenticator: Authenticator) -> Admission:
+    """Let a client in.
+
+    Raises:
+        HandshakeFailed: If the versions don't meet, the secret is missing or wrong, the address is locked out, or the
+            client wants to be something else than an operator.
+    """
+    protocol = next((one for one in PROTOCOLS if params.min_protocol <= one <= params.max_protocol), None)
+    if protocol is None:
+        details = ConnectErrorDetails(code="PROTOCOL_MISMATCH", expected_protocol=PROTOCOLS[0])
+        message = f"protocol mismatch: the gateway speaks {PROTOCOLS[0]} and {PROTOCOLS[1]}"
+        raise HandshakeFailed(MethodFailed("INVALID_REQUEST", message, details), 1002)
+    if params.role is not UNSET and params.role != ROLE:
+        raise HandshakeFailed(MethodFailed("INVALID_REQUEST", f"invalid role: this gateway knows {ROLE!r} only"))
+    _authenticate(params, peer, auth, authenticator)
+    wanted = params.scopes or SCOPES
+    return Admission(protocol, tuple(scope for scope in SCOPES if scope in wanted))
+
+
+def _authenticate(params: ConnectParams, peer: Peer, auth: Auth, authenticator: Authenticator) -> None:
+    secret = ""
+    if params.auth:
+        secret = (params.auth.password if auth.mode == "password" else params.auth.token) or ""
+    try:
+        authenticator.check(
+            [b"Bearer " + secret.encode()] if secret.strip() else [],
+            peer=peer.address,
+            forwarded_for=peer.forwarded_for,
+            server=peer.server,
+        )
+    except TooManyAuthenticationFailures as error:
+        details = ConnectErrorDetails(code="AUTH_RATE_LIMITED", recommended_next_step="wait_then_retry")
+        failure = MethodFailed("UNAVAILABLE", error.message, details, retry_after=error.retry_after)
+        raise HandshakeFailed(failure) from None
+    except PermissionDenied as error:
+        raise HandshakeFailed(MethodFailed("FORBIDDEN", error.message)) from None
+    except AuthenticationFailed:
+        raise HandshakeFailed(_unauthorized(auth, missing=not secret.strip())) from None
+
+
+def _unauthorized(auth: Auth, *, missing: bool) -> MethodFailed:
+    code: ConnectErrorCode
+    if auth.mode == "password":
+        code = "AUTH_PASSWORD_MISSING" if missing else "AUTH_PASSWORD_MISMATCH"
+    else:
+        code = "AUTH_TOKEN_MISSING" if missing else "AUTH_TOKEN_MISMATCH"
+    details = ConnectErrorDetails(
+        code=code,
+        can_retry_with_device_token=False,
+        recommended_next_step="update_auth_configuration" if missing else "update_auth_credentials",
+    )
+    what = "missing" if missing else "mismatch"
+    message = f"unauthorized: {auth.mode} {what} (connect with auth.{auth.mode}, the secret of gateway.auth)"
+    return MethodFailed("INVALID_REQUEST", message, details)

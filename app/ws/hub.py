@@ -1,0 +1,64 @@
+"""All connections of this process: counting them and telling all of them something."""
+
+from __future__ import annotations
+
+from time import time
+from typing import Protocol
+
+import msgspec
+
+from app.contract.frames import SessionsChangedEvent, ShutdownEvent
+from app.sessions.changes import Reason
+
+
+class Member(Protocol):
+    """A connection that has been let in."""
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether it wants to hear of changed sessions."""
+        ...
+
+    def may(self, scope: str) -> bool:
+        """Tell whether it may do what ``scope`` names."""
+        ...
+
+    def event(self, name: str, payload: msgspec.Struct) -> None:
+        """Send it an event."""
+        ...
+
+
+class Hub:
+    """Knows every connection from its ``hello-ok`` to its end."""
+
+    def __init__(self) -> None:
+        self._members: set[Member] = set()
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def join(self, member: Member) -> None:
+        """Count a connection in."""
+        self._members.add(member)
+
+    def leave(self, member: Member) -> None:
+        """Count it out."""
+        self._members.discard(member)
+
+    def broadcast(self, name: str, payload: msgspec.Struct) -> None:
+        """Send an event to every connection that may read."""
+        for member in tuple(self._members):
+            if member.may("operator.read"):
+                member.event(name, payload)
+
+    def session_changed(self, session_key: str, agent_id: str, reason: Reason) -> None:
+        """Tell those who asked for it that a session has changed."""
+        payload = SessionsChangedEvent(session_key=session_key, agent_id=agent_id, reason=reason, ts=int(time() * 1000))
+        for member in tuple(self._members):
+            if member.subscribed and member.may("operator.read"):
+                member.event("sessions.changed", payload)
+
+    def announce_shutdown(self) -> None:
+        """Tell everybody that the gateway is stopping."""
+        for member in tuple(self._members):
+            member.event("shutdown", ShutdownEvent(reason="the gateway is stopping"))

@@ -1,0 +1,77 @@
+"""What waits to be sent on one connection: numbered, in order, and never more than the policy allows.
+
+A client that doesn't read is dropped; nobody else waits for it, and memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+
+from app.contract.frames import EventFrame, ResponseFrame
+
+MAX_BUFFERED_BYTES: Final = 8 * 1024 * 1024
+
+_encoder = msgspec.json.Encoder()
+
+
+class Outbox:
+    """The frames on their way to one client.
+
+    Args:
+        overflow: Called once, when more than ``MAX_BUFFERED_BYTES`` wait.
+    """
+
+    def __init__(self, overflow: Callable[[], None]) -> None:
+        self._overflow = overflow
+        self._frames: deque[str] = deque()
+        self._bytes = 0
+        self._seq = 0
+        self._full = False
+        self._ready = asyncio.Event()
+
+    def event(self, name: str, payload: Any) -> None:
+        """Queue an event under the connection's next number."""
+        if not self._full:
+            self._seq += 1
+            self._put(EventFrame(event=name, payload=payload, seq=self._seq))
+
+    def response(self, frame: ResponseFrame) -> None:
+        """Queue a response."""
+        if not self._full:
+            self._put(frame)
+
+    def close(self) -> None:
+        """Take nothing more: the client is gone, while runs may go on telling."""
+        self._full = True
+        self._frames.clear()
+
+    async def drain(self, send: Callable[[str], Awaitable[None]]) -> None:
+        """Send what is queued, as fast as the client takes it, until cancelled."""
+        while True:
+            while self._frames:
+                text = self._frames[0]
+                await send(text)
+                self._frames.popleft()
+                self._bytes -= len(text)
+            self._ready.clear()
+            await self._ready.wait()
+
+    async def flush(self, send: Callable[[str], Awaitable[None]]) -> None:
+        """Send what is queued, once."""
+        while self._frames:
+            await send(self._frames.popleft())
+        self._bytes = 0
+
+    def _put(self, frame: EventFrame | ResponseFrame) -> None:
+        text = _encoder.encode(frame).decode()
+        self._frames.append(text)
+        self._bytes += len(text)
+        self._ready.set()
+        if self._bytes > MAX_BUFFERED_BYTES:
+            self._full = True
+            self._overflow()
