@@ -13,10 +13,10 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import ASGIApp
 
-from app.config import LoadedConfig, config_path, load, state_dir, watch
+from app.config import LoadedConfig, config_path, load, watch
 from app.contract import document
 from app.contract.binding import HANDSHAKE, bind
-from app.engines.registry import Engines, registered_engines
+from app.engines.registry import registered_engines
 from app.errors import GatewayError
 from app.http.chat_completions import ChatCompletions
 from app.http.contract_document import ContractDocument
@@ -25,15 +25,12 @@ from app.http.error_response import http_exception_handler, on_crash, on_gateway
 from app.http.guard import guard
 from app.http.health import Health
 from app.http.model_list import ModelList
-from app.runs.run import Runs
+from app.machinery import Machinery
 from app.security.authenticator import Authenticator
 from app.security.secret import resolve_secret
-from app.sessions.deferred import DeferredStore, open_sqlite
 from app.ws.door import Door
 
 _log = logging.getLogger("zero")
-
-STORE_FILE = "sessions.sqlite3"
 
 
 class Gateway:
@@ -52,13 +49,12 @@ class Gateway:
     def __init__(self, loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
         self.loaded = loaded
         self._environ = environ
-        self.engines = Engines(lambda: self.loaded.config)
-        self.store = DeferredStore(lambda: open_sqlite(str(state_dir(environ) / STORE_FILE)))
-        self.runs = Runs(self.engines, self.store)
+        self._machinery = Machinery(lambda: self.loaded, environ)
+        self.engines, self.store, self.runs = self._machinery.engines, self._machinery.store, self._machinery.runs
         # gateway.* takes effect at the start only, so this needs no asking anew.
         gateway = loaded.config.gateway
         self.authenticator = Authenticator(resolve_secret(gateway.auth, environ), loaded.config)
-        place = str(state_dir(environ) / STORE_FILE)
+        place = str(self._machinery.place)
         self.websocket = Door(self.runs, (self.store, place), self.authenticator, lambda: self.loaded)
         self.app: ASGIApp = Edge(self._litestar(gateway.http.endpoints.chat_completions.enabled))
 
@@ -106,8 +102,7 @@ class Gateway:
             with suppress(asyncio.CancelledError):
                 await watcher
             await self.websocket.close()
-            await self.engines.close()
-            await self.store.close()
+            await self._machinery.close()
 
     async def _watch(self) -> None:
         try:

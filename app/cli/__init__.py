@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _COMMANDS: Final = {
     "init": "Write a configuration with a generated token.",
     "gateway": "Serve the configuration.",
     "doctor": "Say what is wrong with it, and what answers where.",
+    "agent": "Say something to an agent.",
+    "chat": "Talk with an agent.",
+    "agents": "List agents, add one.",
+    "sessions": "List sessions, show, reset, delete one.",
+    "models": "List the models that the agents use.",
+    "status": "Say what the gateway is doing.",
+    "config": "Look at the configuration, change it, check it.",
+    "completion": "Print a script that completes commands in a shell.",
 }
 """The commands and what they are for, known without importing them."""
 
@@ -31,11 +43,26 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+        commands = [
+            CompletionItem(name, help=about) for name, about in _COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes, examples: docs/cli.md. NO_COLOR=1 switches colours off.",
+)
 @click.version_option(package_name="zero-gateway", prog_name="zero")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """ZERO Gateway: your agents behind the OpenAI Chat Completions API.
 
     To begin: zero init && zero gateway
     """
+    if os.environ.get("NO_COLOR"):
+        context.color = False

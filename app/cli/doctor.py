@@ -10,10 +10,11 @@ from typing import Literal, NamedTuple
 
 import click
 
-from app.application import STORE_FILE
+from app.cli.example import examples
 from app.config import ConfigError, LoadedConfig, Provider, bind_host, config_path, load, port, state_dir
 from app.engines.local.supervisor import local_model_installed
 from app.engines.registry import registered_engines
+from app.machinery import STORE_FILE
 from app.security.secret import resolve_secret
 from app.sessions.deferred import open_sqlite
 from app.sessions.store import StoreError
@@ -29,7 +30,7 @@ class Finding(NamedTuple):
     text: str
 
 
-@click.command("doctor")
+@click.command("doctor", epilog=examples("zero doctor", "zero doctor --config ./draft.json5"))
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file. [ZERO_CONFIG_PATH]")
 def command(config_file: Path | None) -> None:
     """Check the configuration and everything it points to. Exits with 1 when something is wrong."""

@@ -16,7 +16,9 @@ import uvicorn
 
 from app.application import Gateway
 from app.cli.curl import curl_line
+from app.cli.example import examples
 from app.config import ConfigError, LoadedConfig, bind_host, config_path, load, port
+from app.config import Gateway as GatewaySection
 from app.engines.registry import registered_engines
 from app.security.secret import ENVIRONMENT, resolve_secret
 from app.ws.connection import MAX_PAYLOAD
@@ -24,25 +26,59 @@ from app.ws.connection import MAX_PAYLOAD
 _LEVELS = ("critical", "error", "warning", "info", "debug")
 
 
-@click.command("gateway", epilog="Example: ZERO_GATEWAY_TOKEN=... zero gateway --port 18790")
+@click.command(
+    "gateway",
+    epilog=examples(
+        "zero gateway",
+        "ZERO_GATEWAY_TOKEN=... zero gateway --port 18790 --bind lan",
+        "zero gateway --config examples/zero.json5 --dev",
+    ),
+)
 @click.argument("action", type=click.Choice(["run"]), default="run", required=False)
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file. [ZERO_CONFIG_PATH]")
 @click.option(
     "--port", "port_flag", type=click.IntRange(1, 65535), help="Port. [ZERO_GATEWAY_PORT, gateway.port, 18789]"
 )
 @click.option("--bind", help='Address: "loopback", "lan" or an IP address. [gateway.bind]')
+@click.option(
+    "--token",
+    metavar="TEXT",
+    help="Secret for this run, whatever the configuration says. Others on this machine see flags; "
+    "ZERO_GATEWAY_TOKEN, for a configuration without a secret, is better.",
+)
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; only 1 so far.")
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
 @click.option(
     "--dev", is_flag=True, help="For trying it out: print the secret and a curl line; make a token if none is set."
 )
 def command(
-    action: str, config_file: Path | None, port_flag: int | None, bind: str | None, log_level: str, dev: bool
+    action: str,
+    config_file: Path | None,
+    port_flag: int | None,
+    bind: str | None,
+    token: str | None,
+    workers: int,
+    log_level: str,
+    dev: bool,
 ) -> None:
-    """Serve HTTP on one port, as the configuration says."""
+    """Serve HTTP and WebSocket on one port, as the configuration says."""
+    if workers > 1:
+        raise click.BadParameter(
+            "only 1 so far: several processes would each order the turns of a session by themselves. "
+            "That needs a session store they share, which a later version brings.",
+            param_hint="--workers",
+        )
     _log_to_stderr(log_level)
     environ = dict(os.environ)
     try:
-        loaded = _with_bind(load(config_file or config_path(environ), environ, registered_engines()), bind)
+        loaded = load(config_file or config_path(environ), environ, registered_engines())
+        if bind is not None:
+            gateway_section = msgspec.structs.replace(loaded.config.gateway, bind=bind)
+            loaded = _with_gateway(loaded, gateway_section, "--bind")
+        if token is not None:
+            auth = msgspec.structs.replace(loaded.config.gateway.auth, mode="token", token=token)
+            gateway_section = msgspec.structs.replace(loaded.config.gateway, auth=auth)
+            loaded = _with_gateway(loaded, gateway_section, "--token")
         if dev:
             _ensure_secret(loaded, environ)
         gateway = Gateway(loaded, environ)
@@ -98,17 +134,15 @@ def _log_to_stderr(level: str) -> None:
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
-def _with_bind(loaded: LoadedConfig, bind: str | None) -> LoadedConfig:
-    if bind is None:
-        return loaded
+def _with_gateway(loaded: LoadedConfig, section: GatewaySection, flag: str) -> LoadedConfig:
     from app.config.checks import check
     from app.config.error import RuleError
 
-    config = msgspec.structs.replace(loaded.config, gateway=msgspec.structs.replace(loaded.config.gateway, bind=bind))
+    config = msgspec.structs.replace(loaded.config, gateway=section)
     try:
         check(config, loaded.engines)
     except RuleError as error:
-        raise ConfigError(error.problem, error.advice, path="--bind") from None
+        raise ConfigError(error.problem, error.advice, path=flag) from None
     return msgspec.structs.replace(loaded, config=config)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from app.cli.curl import curl_line
+from app.cli.example import examples
 from app.config import ConfigError, config_path
 from app.config.location import DEFAULT_PORT
 
@@ -39,7 +40,7 @@ _TEMPLATE = """\
 """
 
 
-@click.command("init", epilog="Example: zero init && zero gateway")
+@click.command("init", epilog=examples("zero init && zero gateway", "zero init --config ./zero.json5"))
 @click.option(
     "--config", "config_file", type=click.Path(path_type=Path), help="Where to. [ZERO_CONFIG_PATH, ~/.zero/zero.json]"
 )

@@ -8,34 +8,50 @@ from __future__ import annotations
 
 from .agent_id import agent_id
 from .agent_profile import AgentProfile, ToolPolicy, agent_profiles, default_agent_id
-from .error import ConfigError
+from .display import displayed, value_at
+from .edition import Change, edit
+from .error import ConfigError, RuleError
+from .json5_document import read_value
+from .key_path import KeyPath, dotted, key_path
 from .loading import LoadedConfig, load
 from .location import bind_host, config_path, port, state_dir
 from .model_ref import BUILT_IN_PROVIDERS, ModelRef, model_ref
-from .structs import Auth, ChatCompletions, Config, Gateway, Provider, RateLimit
+from .structs import Auth, ChatCompletions, Config, Gateway, Provider, RateLimit, Remote
+from .substitution import escape
 from .watching import watch
 
 __all__ = [
     "BUILT_IN_PROVIDERS",
     "AgentProfile",
     "Auth",
+    "Change",
     "ChatCompletions",
     "Config",
     "ConfigError",
     "Gateway",
+    "KeyPath",
     "LoadedConfig",
     "ModelRef",
     "Provider",
     "RateLimit",
+    "Remote",
+    "RuleError",
     "ToolPolicy",
     "agent_id",
     "agent_profiles",
     "bind_host",
     "config_path",
     "default_agent_id",
+    "displayed",
+    "dotted",
+    "edit",
+    "escape",
+    "key_path",
     "load",
     "model_ref",
     "port",
+    "read_value",
     "state_dir",
+    "value_at",
     "watch",
 ]

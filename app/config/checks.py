@@ -16,7 +16,7 @@ from .error import RuleError, suggestion
 from .key_path import KeyPath, dotted
 from .location import host_of
 from .model_ref import BUILT_IN_PROVIDERS, is_model_id, is_provider_name, model_ref
-from .structs import AgentOptions, Config, Gateway, ModelChain, Provider
+from .structs import AgentOptions, Auth, Config, Gateway, ModelChain, Provider, Remote
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_PARAMS = frozenset({"model", "messages", "n", "stream", "user"})
@@ -58,17 +58,11 @@ def _check_gateway(gateway: Gateway) -> None:
             f'"none" together with gateway.bind "{gateway.bind}" would leave the API open to the network',
             'Set gateway.auth.mode to "token" or "password", or gateway.bind to "loopback".',
         )
-    secrets = (
-        ("token", gateway.auth.token, "ZERO_GATEWAY_TOKEN"),
-        ("password", gateway.auth.password, "ZERO_GATEWAY_PASSWORD"),
-    )
-    for key, secret, variable in secrets:
-        path = ("gateway", "auth", key)
-        if secret is not None and not secret.strip():
-            raise RuleError(path, "the secret is empty", f"Write one, or remove the key to use {variable}.")
-        # Blanks around it are trimmed where it is compared, so a trailing newline does no harm.
-        if secret is not None and not secret.strip().isprintable():
-            raise RuleError(path, "the secret has control characters, which no client can send", "Remove them.")
+    for owner, holder in (("auth", gateway.auth), ("remote", gateway.remote)):
+        if holder is not None:
+            _check_secrets(holder, ("gateway", owner))
+    if gateway.remote is not None:
+        _check_url(gateway.remote.url, ("gateway", "remote", "url"), ("ws", "wss"), "ws://gateway.example.com:18789")
     for index, proxy in enumerate(gateway.trusted_proxies):
         try:
             ip_network(proxy)
@@ -78,6 +72,17 @@ def _check_gateway(gateway: Gateway) -> None:
                 "not an IP address or network",
                 'Write an address ("10.0.0.7") or a network with no host bits set ("10.0.0.0/8").',
             ) from None
+
+
+def _check_secrets(holder: Auth | Remote, owner: KeyPath) -> None:
+    secrets = (("token", holder.token, "ZERO_GATEWAY_TOKEN"), ("password", holder.password, "ZERO_GATEWAY_PASSWORD"))
+    for key, secret, variable in secrets:
+        path = (*owner, key)
+        if secret is not None and not secret.strip():
+            raise RuleError(path, "the secret is empty", f"Write one, or remove the key to use {variable}.")
+        # Blanks around it are trimmed where it is compared, so a trailing newline does no harm.
+        if secret is not None and not secret.strip().isprintable():
+            raise RuleError(path, "the secret has control characters, which no client can send", "Remove them.")
 
 
 def _check_provider(name: str, provider: Provider, path: KeyPath, taken: set[str]) -> None:
@@ -120,20 +125,25 @@ def _check_headers(headers: dict[str, str], path: KeyPath) -> None:
 
 
 def _check_base_url(url: str, path: KeyPath) -> None:
+    _check_url(url, path, ("http", "https"), "https://api.example.com/v1")
+
+
+def _check_url(url: str, path: KeyPath, schemes: tuple[str, str], example: str) -> None:
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     # urlsplit drops some control characters without a word.
     if not usable or not url.isprintable() or " " in url:
-        raise RuleError(path, "not an http or https URL", 'Write it like "https://api.example.com/v1".')
+        article = "an" if schemes[0] == "http" else "a"
+        raise RuleError(path, f"not {article} {schemes[0]} or {schemes[1]} URL", f'Write it like "{example}".')
     if "@" in parts.netloc:
-        raise RuleError(path, "the URL holds a user name or password", "Put credentials in apiKey or headers.")
+        where = "apiKey or headers" if schemes[0] == "http" else "token or password"
+        raise RuleError(path, "the URL holds a user name or password", f"Put credentials in {where}.")
     if "?" in url or "#" in url:
-        raise RuleError(
-            path, "the URL has a query or a fragment", "End it with the path: the endpoint's name is appended."
-        )
+        what = ": the endpoint's name is appended" if schemes[0] == "http" else ""
+        raise RuleError(path, "the URL has a query or a fragment", f"End it with the path{what}.")
 
 
 def _check_agents(config: Config) -> None:

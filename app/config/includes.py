@@ -41,14 +41,16 @@ class Composition:
         files: Every file that was looked at, in order of reading, each once; filled even when ``read`` fails.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, text: str | None = None) -> None:
         """Prepare to read.
 
         Args:
             file: The main file, absolute.
+            text: What the main file is taken to say; without it the file is read.
         """
         self.tree: JsonObject = {}
         self._file = file
+        self._text = text
         self._files: dict[Path, None] = {}
         self._origins: dict[KeyPath, Path] = {}
 
@@ -82,7 +84,7 @@ class Composition:
 
     def _document(self, chain: tuple[Path, ...], at: KeyPath) -> JsonObject:
         self._files[chain[-1]] = None
-        return self._object(read_document(chain[-1], at), chain, at)
+        return self._object(read_document(chain[-1], at, self._text if len(chain) == 1 else None), chain, at)
 
     def _value(self, value: JsonValue, chain: tuple[Path, ...], at: KeyPath) -> JsonValue:
         if isinstance(value, dict):

@@ -29,12 +29,13 @@ class _Pairs(NamedTuple):
     items: list[tuple[str, object]]
 
 
-def read_document(file: Path, at: KeyPath = ()) -> JsonObject:
+def read_document(file: Path, at: KeyPath = (), text: str | None = None) -> JsonObject:
     """Read one JSON5 file.
 
     Args:
         file: The file.
         at: The place in the configuration where the document will stand; paths in errors start there.
+        text: What the file is taken to say; without it the file is read.
 
     Returns:
         The document's top-level object.
@@ -42,9 +43,8 @@ def read_document(file: Path, at: KeyPath = ()) -> JsonObject:
     Raises:
         ConfigError: The file can't be read, isn't UTF-8 or JSON5, or says what a configuration can't.
     """
-    text = _text(file)
     try:
-        return _object(_parse(file, text), at)
+        return _object(_parse(file, read_text(file) if text is None else text), at)
     except RuleError as fault:
         raise ConfigError.at(file, fault) from None
 
@@ -57,7 +57,18 @@ def is_present(file: Path) -> bool:
         return True
 
 
-def _text(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """Read a file of UTF-8.
+
+    Args:
+        file: The file.
+
+    Returns:
+        Its text, with its line ends as they are.
+
+    Raises:
+        ConfigError: It can't be read, or isn't UTF-8.
+    """
     try:
         return file.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
@@ -77,6 +88,27 @@ def _text(file: Path) -> str:
             "Make it a file that the gateway's user may read.",
             file=file,
         ) from error
+
+
+def read_value(text: str) -> JsonValue:
+    """Read a single JSON5 value, such as a command line brings.
+
+    Args:
+        text: The value.
+
+    Returns:
+        What it says.
+
+    Raises:
+        RuleError: It isn't JSON5, or says what a configuration can't.
+    """
+    try:
+        value, error, _ = json5.parse(text, object_pairs_hook=_pairs)
+    except (RecursionError, ValueError):
+        value, error = None, "empty"
+    if error is not None:
+        raise RuleError((), "not JSON5", "Put quotes around a text.")
+    return _plain(value, ())
 
 
 def _parse(file: Path, text: str) -> object:

@@ -37,13 +37,16 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     engines: frozenset[str] = frozenset()
 
 
-def load(path: Path, environ: Mapping[str, str], engines: Collection[str] = ()) -> LoadedConfig:
+def load(
+    path: Path, environ: Mapping[str, str], engines: Collection[str] = (), *, text: str | None = None
+) -> LoadedConfig:
     """Read, complete and check the configuration.
 
     Args:
         path: The main file.
         environ: The variables for ``${NAME}``.
         engines: Names of providers that need no entry because another package registered an engine of that name.
+        text: What the main file is taken to say, to try an edit before it is written; without it the file is read.
 
     Returns:
         The configuration.
@@ -52,7 +55,7 @@ def load(path: Path, environ: Mapping[str, str], engines: Collection[str] = ()) 
         ConfigError: Anything is wrong; its ``files`` are those that were looked at.
     """
     main = path.absolute()
-    composition = Composition(main)
+    composition = Composition(main, text)
     try:
         config = _config(composition, main, environ, engines)
     except ConfigError as error:

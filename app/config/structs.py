@@ -87,10 +87,21 @@ class Http(Section, frozen=True, kw_only=True):
     endpoints: Endpoints = Endpoints()
 
 
+class Remote(SecretSection, frozen=True, kw_only=True):
+    """Say where the gateway is that commands speak to, when it is elsewhere; a missing secret is the environment's."""
+
+    _secrets: ClassVar[frozenset[str]] = frozenset({"token", "password"})
+
+    url: str
+    token: str | None = None
+    password: str | None = None
+
+
 class Gateway(Section, frozen=True, kw_only=True):
     """Configure the listening side; changes here need a restart.
 
     ``bind`` is "loopback" (127.0.0.1), "lan" (0.0.0.0) or an IP address; without ``port`` see ``location.port``.
+    ``remote`` is for commands only, and makes no difference to a gateway that is served.
     """
 
     port: Port | None = None
@@ -98,6 +109,7 @@ class Gateway(Section, frozen=True, kw_only=True):
     auth: Auth = Auth()
     trusted_proxies: tuple[str, ...] = ()
     http: Http = Http()
+    remote: Remote | None = None
 
 
 class ModelChain(Section, frozen=True, kw_only=True):

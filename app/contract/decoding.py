@@ -38,7 +38,7 @@ class BodyDecoder(Generic[T]):
         """
         try:
             decoded = self._decoder.decode(body)
-            _check_depth(body)
+            _read_whole(body)
             return decoded
         except msgspec.ValidationError as error:
             if "got `float`" not in str(error):
@@ -47,25 +47,34 @@ class BodyDecoder(Generic[T]):
             raise _unparsable(error) from None
         # JSON Schema calls 1.0 an integer, msgspec doesn't. Only bodies that failed over it pay for the second try.
         try:
-            _check_depth(body)
-            return msgspec.convert(_with_integers(msgspec.json.decode(body)), self._type)
+            return msgspec.convert(_with_integers(_read_whole(body)), self._type)
         except msgspec.ValidationError as error:
             raise _invalid(error) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _unparsable(error) from None
 
 
-def _check_depth(body: bytes) -> None:
-    """Raise ``RecursionError`` if a body is nested deeper than 200 levels, in fields the contract knows or not."""
+def _read_whole(body: bytes) -> Any:
+    """Return a body as plain values, fields that the contract doesn't know included.
+
+    A struct's decoder skips those unread, so that they may hold broken UTF-8 or numbers beyond all bounds. They travel
+    on as they are, and whoever reads them later (the session store, a count, an upstream) relies on their being JSON.
+
+    Raises:
+        RecursionError: If it is nested deeper than 200 levels.
+        msgspec.DecodeError: If any of it can't be read.
+        UnicodeDecodeError: If any of it isn't UTF-8.
+    """
+    value = msgspec.json.decode(body)
     # Few bodies have that many brackets at all, and counting bytes costs next to nothing.
     if body.count(b"[") + body.count(b"{") <= _MAX_DEPTH:
-        return
-    level: list[Any] = [msgspec.json.decode(body)]
+        return value
+    level: list[Any] = [value]
     for _ in range(_MAX_DEPTH):
         inner = [item for node in level for item in (node.values() if isinstance(node, dict) else node)]
         level = [node for node in inner if isinstance(node, dict | list)]
         if not level:
-            return
+            return value
     raise RecursionError
 
 

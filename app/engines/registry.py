@@ -42,16 +42,21 @@ class Engines:
         self._upstreams: dict[str, tuple[Provider, UpstreamEngine]] = {}
         self._others: dict[str, Engine] = {}
         self._client: aiohttp.ClientSession | None = None
+        self._direct_client: aiohttp.ClientSession | None = None
 
     def engine_for(self, provider: str) -> Engine:
         """Return the engine of a provider.
 
+        A provider that an edit has removed is still there for the runs that began before.
+
         Raises:
-            LookupError: If there is no such provider; a checked configuration names none of those.
+            LookupError: If there never was such a provider; a checked configuration names none of those.
         """
         settings = self._config().models.providers.get(provider)
+        known = self._upstreams.get(provider)
+        if settings is None and known is not None and provider not in self._others:
+            return known[1]
         if settings is not None:
-            known = self._upstreams.get(provider)
             if known is None or known[0] != settings:
                 known = self._upstreams[provider] = (settings, self._upstream(provider, settings))
             return known[1]
@@ -71,9 +76,10 @@ class Engines:
         others, self._others = self._others, {}
         for engine in others.values():
             await engine.close()
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        for client in (self._client, self._direct_client):
+            if client is not None:
+                await client.close()
+        self._client = self._direct_client = None
 
     def _make(self, provider: str) -> Engine:
         if provider == "echo":
@@ -83,7 +89,7 @@ class Engines:
         if provider == "local":
             from app.engines.local.engine import LocalEngine
 
-            return LocalEngine(self._session)
+            return LocalEngine(self._direct_session)
         factory = registered_engines().get(provider)
         if factory is None:
             raise LookupError(f"no engine for provider {provider!r}")
@@ -102,21 +108,32 @@ class Engines:
         return UpstreamEngine(provider, where, self._session)
 
     def _session(self) -> aiohttp.ClientSession:
+        """Return the client for services elsewhere; it goes through the proxy that the environment names, if any."""
         if self._client is None:
-            import aiohttp
-
-            self._client = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
-                # The run's own limit bounds the whole; only connecting has one of its own.
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-                # Looked up per request by aiohttp, so only where a proxy is set at all.
-                trust_env=any(name.lower().endswith("_proxy") for name in os.environ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                read_bufsize=256 * 1024,
-                max_line_size=64 * 1024,
-                max_field_size=64 * 1024,
-            )
+            # Looked up per request by aiohttp, so only where a proxy is set at all.
+            self._client = _client(through_proxy=any(name.lower().endswith("_proxy") for name in os.environ))
         return self._client
+
+    def _direct_session(self) -> aiohttp.ClientSession:
+        """Return the client for this machine's own processes: what is said to them is no proxy's business."""
+        if self._direct_client is None:
+            self._direct_client = _client(through_proxy=False)
+        return self._direct_client
+
+
+def _client(*, through_proxy: bool) -> aiohttp.ClientSession:
+    import aiohttp
+
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+        # The run's own limit bounds the whole; only connecting has one of its own.
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+        trust_env=through_proxy,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        read_bufsize=256 * 1024,
+        max_line_size=64 * 1024,
+        max_field_size=64 * 1024,
+    )
 
 
 def registered_engines() -> dict[str, EntryPoint]:

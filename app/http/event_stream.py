@@ -29,11 +29,17 @@ _HEADERS: Final = [
     (b"x-accel-buffering", b"no"),
 ]
 
+_LINE_ENDS: Final = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
+"""Unicode's own line ends and their JSON escapes. SSE knows them as text, but clients that split decoded text don't."""
+
 _encoder = msgspec.json.Encoder()
 
 
 def frame(data: bytes) -> bytes:
-    """Return one event. ``data`` is JSON as msgspec writes it: on one line."""
+    """Return one event. ``data`` is JSON as msgspec writes it: on one line, and after this so for everybody."""
+    if not data.isascii():
+        for character, escape in _LINE_ENDS:
+            data = data.replace(character, escape)
     return b"data: " + data + b"\n\n"
 
 

@@ -45,7 +45,9 @@ class BackgroundRun:
         self._on_end = on_end
         self._outcome: Answer | GatewayError | None = None
         self._ended = asyncio.Event()
-        self._task = asyncio.create_task(self._run(work), name=job.run_id)
+        self._task = asyncio.create_task(work, name=job.run_id)
+        # Not a coroutine around it: one that is stopped before its first step would neither begin the work nor end.
+        self._task.add_done_callback(self._done)
 
     @property
     def done(self) -> bool:
@@ -63,27 +65,24 @@ class BackgroundRun:
         assert self._outcome is not None, "what has ended has an outcome"
         return self._outcome
 
-    def stop(self) -> asyncio.Task[None]:
+    def stop(self) -> asyncio.Task[Answer]:
         """Stop it because the process ends; return the task to wait for."""
         self._task.cancel()
         return self._task
 
-    async def _run(self, work: Coroutine[Any, Any, Answer]) -> None:
-        try:
-            self._outcome = await work
-        except GatewayError as error:
+    def _done(self, task: asyncio.Task[Answer]) -> None:
+        error = RunAborted("the gateway is stopping") if task.cancelled() else task.exception()
+        if error is None:
+            self._outcome = task.result()
+        elif isinstance(error, GatewayError):
             self._outcome = error
-        except asyncio.CancelledError:
-            self._outcome = RunAborted("the gateway is stopping")
-            raise
-        except Exception:
-            _log.exception("run %s failed", self.job.run_id)
+        else:
+            _log.error("run %s failed", self.job.run_id, exc_info=error)
             self._outcome = InternalError(self.job.run_id)
-        finally:
-            self.ended_at = int(time() * 1000)
-            self._ended.set()
-            if self._on_end is not None and self._outcome is not None:
-                self._on_end(self._outcome)
+        self.ended_at = int(time() * 1000)
+        self._ended.set()
+        if self._on_end is not None:
+            self._on_end(self._outcome)
 
 
 class BackgroundRuns:

@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 import msgspec
 
 from app.config import AgentProfile, ModelRef
+from app.contract.models import CompletionUsage
 from app.engines.engine import Engine
 from app.errors import EngineFailed, GatewayError, RunTimedOut, SessionMovedOn, StoreUnavailable
 from app.runs.active import ActiveRuns
@@ -32,6 +33,8 @@ from app.sessions.message import Message, digest
 from app.sessions.store import SessionConflict, SessionStore, StoredMessage, StoreError
 
 _log = logging.getLogger("zero.runs")
+
+_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
 
 _FAIRNESS = 64
 """Events after which a run lets others go first, even if its engine never waits for anything."""
@@ -135,8 +138,7 @@ class Runs:
             *new,
         )
         answer = await self._answer(job, conversation, listener)
-        if answer.usage is None:
-            answer.usage = await estimate(conversation, answer.texts())
+        answer.usage = await _counted(answer, conversation)
         last = answer.complete()
         if target.stateful:
             await self._remember(job, history, kept, (*new, answer.transcript()))
@@ -228,9 +230,24 @@ def _parameters(agent: AgentProfile, sent: Mapping[str, msgspec.Raw]) -> Mapping
     if not agent.params:
         return sent
     # What a client sends as null counts as not sent, as it does with OpenAI.
-    parameters = {**agent.params, **{name: value for name, value in sent.items() if bytes(value) != b"null"}}
-    if "max_completion_tokens" in sent and "max_tokens" not in sent:
-        parameters.pop("max_tokens", None)  # two names of one limit: the client's counts
-    if "max_tokens" in sent and "max_completion_tokens" not in sent:
-        parameters.pop("max_completion_tokens", None)
-    return parameters
+    said = {name: value for name, value in sent.items() if bytes(value) != b"null"}
+    defaults = dict(agent.params)
+    if said.keys() & _LIMITS:
+        for name in _LIMITS:
+            defaults.pop(name, None)  # two names of one limit: the client's counts
+    return {**defaults, **said}
+
+
+async def _counted(answer: Answer, conversation: tuple[Message, ...]) -> CompletionUsage:
+    """Return what the engine counted; what it didn't count, or counted as nothing where something is, estimated."""
+    usage, texts = answer.usage, answer.texts()
+    if usage is not None and usage.prompt_tokens and (usage.completion_tokens or not any(texts)):
+        return usage
+    estimated = await estimate(conversation, texts)
+    if usage is None:
+        return estimated
+    usage.prompt_tokens = usage.prompt_tokens or estimated.prompt_tokens
+    if any(texts):
+        usage.completion_tokens = usage.completion_tokens or estimated.completion_tokens
+    usage.total_tokens = usage.prompt_tokens + usage.completion_tokens
+    return usage

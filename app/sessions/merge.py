@@ -39,22 +39,31 @@ def merge(stored: Sequence[str], sent: Sequence[Sent]) -> Merge:
     """
     if not any(message.from_assistant for message in sent):
         return Merge(len(stored), 0)
-    common = _common_length(stored, 0, sent)
-    if common:
-        return Merge(common, common)
+    matches = _match_lengths(stored, [message.digest for message in sent])
+    if matches and matches[0]:
+        return Merge(matches[0], matches[0])
+    # A user's "yes" stands in many conversations; only words of the assistant prove that this is the place.
+    enough = 1 + next(position for position, message in enumerate(sent) if message.from_assistant)
     best = Merge(0, 0)
-    for start in range(1, len(stored)):
-        length = _common_length(stored, start, sent)
-        # A user's "yes" stands in many conversations; only words of the assistant prove that this is the place.
-        if length and length >= best.known and any(message.from_assistant for message in sent[:length]):
+    for start, length in enumerate(matches):
+        if length >= enough and length >= best.known:
             best = Merge(start + length, length)
     return best
 
 
-def _common_length(stored: Sequence[str], start: int, sent: Sequence[Sent]) -> int:
-    length = 0
-    for have, message in zip(stored[start:] if start else stored, sent, strict=False):
-        if have != message.digest:
-            break
-        length += 1
-    return length
+def _match_lengths(stored: Sequence[str], sent: Sequence[str]) -> list[int]:
+    """Return, for each place in ``stored``, how many messages from there on are those that ``sent`` begins with.
+
+    The Z algorithm: in time proportional to the lengths, however often the conversations repeat themselves.
+    """
+    joined: list[str | None] = [*sent, None, *stored]
+    lengths = [0] * len(joined)
+    left = right = 0
+    for at in range(1, len(joined)):
+        length = min(right - at, lengths[at - left]) if at < right else 0
+        while at + length < len(joined) and joined[length] == joined[at + length]:
+            length += 1
+        lengths[at] = length
+        if at + length > right:
+            left, right = at, at + length
+    return lengths[len(sent) + 1 :]

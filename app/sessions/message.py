@@ -56,6 +56,8 @@ def _canonical(role: str, fields: dict[str, Any]) -> dict[str, Any]:
     for name in _IDENTIFYING:
         if fields.get(name) is not None:
             canonical[name] = fields[name]
+    if role != "assistant":
+        return canonical  # a field of these names in another role is none of the contract's: it may hold anything
     if calls := fields.get("tool_calls"):
         canonical["tool_calls"] = [_canonical_call(call) for call in calls]
     if call := fields.get("function_call"):
@@ -77,12 +79,9 @@ def _canonical_content(content: Any) -> Any:
 
 
 def _canonical_call(call: dict[str, Any]) -> dict[str, Any]:
-    canonical = {"id": call.get("id"), "type": call.get("type", "function")}
-    if "function" in call:
-        canonical["function"] = _canonical_function(call["function"])
-    if "custom" in call:
-        canonical["custom"] = call["custom"]
-    return canonical
+    if call.get("type") == "custom":
+        return {"id": call.get("id"), "type": "custom", "custom": call.get("custom")}
+    return {"id": call.get("id"), "type": "function", "function": _canonical_function(call["function"])}
 
 
 def _canonical_function(function: dict[str, Any]) -> dict[str, Any]:

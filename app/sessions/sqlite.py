@@ -79,7 +79,11 @@ class SqliteStore:
         Raises:
             StoreError: If it can't be created or read.
         """
-        engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
+        engine = create_async_engine(
+            f"sqlite+aiosqlite:///{path}",
+            connect_args={"timeout": _BUSY_SECONDS},
+            hide_parameters=True,  # an error goes to the log, and what was said must not
+        )
         event.listen(engine.sync_engine, "connect", _configure)
         store = cls(engine)
         try:

@@ -30,6 +30,7 @@ from app.contract.frames import (
     UnknownAgentIdErrorDetails,
 )
 from app.errors import GatewayError, InvalidRequest, ModelNotFound, RunAborted, RunTimedOut
+from app.routing.session_key import parse_requested
 from app.routing.target import Target, Wish, resolve
 from app.runs.answer import Answer
 from app.runs.background import BackgroundRun, BackgroundRuns
@@ -118,7 +119,7 @@ class AgentMethods:
         """Say something in a session; ``chat`` events tell everybody what comes of it."""
         run = self._known(params.idempotency_key)
         if run is not None:
-            return ChatSendResult(run_id=run.job.run_id, status=await _progress(run))
+            return await _progress(run)
         if not params.message.strip():
             raise InvalidRequest("The message is empty.", param="message")
         target = target_of(params.agent_id or "", params.session_key, self._current())
@@ -158,13 +159,14 @@ def target_of(agent_id: str, session_key: str, directory: LoadedConfig) -> Targe
     try:
         return resolve(wish, directory, strict_model=False)
     except ModelNotFound as error:
-        raise MethodFailed(
-            "INVALID_REQUEST", error.message, UnknownAgentIdErrorDetails(agent_id=agent_id or session_key)
-        ) from error
+        # Nobody else names an agent here: `MODEL` is the default one's name.
+        unknown = agent_id or parse_requested(session_key).agent_id or session_key
+        raise MethodFailed("INVALID_REQUEST", error.message, UnknownAgentIdErrorDetails(agent_id=unknown)) from error
 
 
 def _completed(run: BackgroundRun, answer: Answer) -> AgentResult:
     choice = answer.choices()[0]
+    text = choice.message.content
     agent = run.job.target.agent
     meta = AgentMetaModel(
         session_key=run.job.target.session_key,
@@ -178,7 +180,8 @@ def _completed(run: BackgroundRun, answer: Answer) -> AgentResult:
         status="ok",
         summary="completed",
         result=AgentAnswer(
-            payloads=[AgentPayload(text=choice.message.content or "", media_url=None)],
+            # There is no text at all when the model only called tools.
+            payloads=[AgentPayload(text=text, media_url=None)] if text is not None else [],
             meta=AgentMeta(duration_ms=run.duration_ms, stop_reason=choice.finish_reason, agent_meta=meta),
         ),
     )
@@ -188,7 +191,8 @@ def _failed(run: BackgroundRun, error: GatewayError) -> AgentResult:
     """Return the result of a run that was stopped; raise for one that failed."""
     reason = _stop_reason(error)
     if reason:
-        return AgentResult(run_id=run.job.run_id, status="timeout", summary=error.message, stop_reason=reason)
+        summary = "aborted" if isinstance(error, RunAborted) else error.message
+        return AgentResult(run_id=run.job.run_id, status="timeout", summary=summary, stop_reason=reason)
     result: msgspec.Struct = AgentResult(run_id=run.job.run_id, status="error", summary=error.message)
     failure = failure_of(error)
     failure.payload = result
@@ -201,10 +205,14 @@ def _stop_reason(outcome: Answer | GatewayError) -> StopReason | None:
     return "timeout" if isinstance(outcome, RunTimedOut) else None
 
 
-async def _progress(run: BackgroundRun) -> Literal["in_flight", "ok", "timeout", "error"]:
+async def _progress(run: BackgroundRun) -> ChatSendResult:
+    """Say how a run is getting on whose key has come again."""
+    run_id = run.job.run_id
     if not run.done:
-        return "in_flight"
+        return ChatSendResult(run_id=run_id, status="in_flight")
     outcome = await run.outcome()
     if isinstance(outcome, Answer):
-        return "ok"
-    return "timeout" if _stop_reason(outcome) else "error"
+        return ChatSendResult(run_id=run_id, status="ok")
+    if _stop_reason(outcome):
+        return ChatSendResult(run_id=run_id, status="timeout")
+    return ChatSendResult(run_id=run_id, status="error", summary=outcome.message)

@@ -42,13 +42,6 @@ _request_decoder = msgspec.json.Decoder(RequestFrame)
 _connect_decoder = BodyDecoder(ConnectParams)
 
 
-class _Id(msgspec.Struct):
-    id: str = "invalid"
-
-
-_id_decoder = msgspec.json.Decoder(_Id)
-
-
 class Closed(Exception):
     """Raised where a connection ends.
 
@@ -124,6 +117,8 @@ class Connection:
             self._hub.join(self)
             while True:
                 self._handle(await self._read(MAX_PAYLOAD))
+                # Frames that came together are read without a pause; this lets each request begin before the next one.
+                await asyncio.sleep(0)
         except Closed as end:
             await self._close(end)
         except asyncio.CancelledError:
@@ -151,15 +146,18 @@ class Connection:
                 text = await self._read(MAX_HANDSHAKE_BYTES)
         except TimeoutError:
             raise Closed(1008, "handshake timeout") from None
+        request_id: str | None
         failure: HandshakeFailed | None
         try:
             request = _request_decoder.decode(text)
         except msgspec.ValidationError:
             request_id, failure = _id_of(text), _handshake("invalid handshake: first request must be connect")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise Closed(1000, "not JSON") from None
+            request_id, failure = None, None
         else:
             request_id, failure = request.id, self._admitted(request)
+        if request_id is None:
+            raise Closed(1000, "not JSON")
         if failure is not None:
             self._outbox.response(ResponseFrame(id=request_id, ok=False, error=failure.failure.shape))
             await self._outbox.flush(self._write)
@@ -184,11 +182,17 @@ class Connection:
         try:
             request = _request_decoder.decode(text)
         except msgspec.ValidationError as error:
-            failure = MethodFailed("INVALID_REQUEST", f"invalid request frame: {error}")
-            self._outbox.response(ResponseFrame(id=_id_of(text), ok=False, error=failure.shape))
+            request_id = _id_of(text)
+            if request_id is not None:
+                failure = MethodFailed("INVALID_REQUEST", f"invalid request frame: {error}")
+                self._outbox.response(ResponseFrame(id=request_id, ok=False, error=failure.shape))
             return
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return  # as the protocol has it: what is no JSON is skipped
+        if len(self._requests) >= MAX_REQUESTS:
+            what = f"{MAX_REQUESTS} requests of this connection are under way"
+            self.respond(request.id, MethodFailed("UNAVAILABLE", what, retry_after=1))
+            return
         task = asyncio.create_task(self._answer(request), name=f"ws-{request.method[:40]}")
         self._requests.add(task)
         task.add_done_callback(self._requests.discard)
@@ -196,10 +200,6 @@ class Connection:
     async def _answer(self, request: RequestFrame) -> None:
         assert self._admission is not None, "only admitted clients get here"
         try:
-            if len(self._requests) > MAX_REQUESTS:
-                raise MethodFailed(
-                    "UNAVAILABLE", f"{MAX_REQUESTS} requests of this connection are under way", retry_after=1
-                )
             payload = await self._table.call(request, self._admission, _Request(self, request.id))
         except MethodFailed as failure:
             self.respond(request.id, failure)
@@ -272,11 +272,15 @@ def _handshake(message: str) -> HandshakeFailed:
     return HandshakeFailed(MethodFailed("INVALID_REQUEST", message))
 
 
-def _id_of(text: str) -> str:
+def _id_of(text: str) -> str | None:
+    """Return the id under which a frame that is no request is answered; ``None`` if it isn't even JSON."""
     try:
-        return _id_decoder.decode(text).id or "invalid"
-    except msgspec.ValidationError:
-        return "invalid"
+        # The decoder of requests gives up at the first thing that is wrong; what comes after it may be no JSON at all.
+        frame = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    found = frame.get("id") if isinstance(frame, dict) else None
+    return found if isinstance(found, str) and found else "invalid"
 
 
 async def _stopped(tasks: list[asyncio.Task[None]]) -> None:

@@ -82,7 +82,10 @@ def admit(params: ConnectParams, peer: Peer, auth: Auth, authenticator: Authenti
 def _authenticate(params: ConnectParams, peer: Peer, auth: Auth, authenticator: Authenticator) -> None:
     secret = ""
     if params.auth:
-        secret = (params.auth.password if auth.mode == "password" else params.auth.token) or ""
+        # Both may carry the one secret; where both are there, the one that the mode is named after counts.
+        both = (params.auth.token or "", params.auth.password or "")
+        own, other = reversed(both) if auth.mode == "password" else both
+        secret = own if own.strip() else other
     try:
         authenticator.check(
             [b"Bearer " + secret.encode()] if secret.strip() else [],

@@ -45,6 +45,7 @@ DEFAULT_ROWS = 100
 DEFAULT_MESSAGES = 200
 PREVIEW_ITEMS = 12
 PREVIEW_CHARS = 240
+TITLE_CHARS = 80
 
 
 class SessionMethods:
@@ -65,13 +66,17 @@ class SessionMethods:
 
     async def listing(self, params: SessionsListParams, _caller: Caller) -> SessionsListResult:
         """List sessions, the last changed first."""
-        rows, total = await self.recent(
-            limit=params.limit or DEFAULT_ROWS,
-            offset=params.offset or 0,
-            agent_id=params.agent_id or None,
-            since=time() - params.active_minutes * 60 if params.active_minutes else 0.0,
-            search=params.search or "",
-        )
+        rows: list[SessionRow] = []
+        total = 0
+        if params.archived is not True:  # there are none of those
+            rows, total = await self.recent(
+                limit=params.limit or DEFAULT_ROWS,
+                offset=params.offset or 0,
+                agent_id=params.agent_id or None,
+                since=time() - params.active_minutes * 60 if params.active_minutes else 0.0,
+                search=params.search or "",
+            )
+            await self._add_words(rows, params)
         return SessionsListResult(
             ts=now(),
             path=self.path,
@@ -84,12 +89,12 @@ class SessionMethods:
 
     async def describe(self, params: SessionsDescribeParams, _caller: Caller) -> SessionsDescribeResult:
         """Show one session."""
-        key = self._key(params.key)
-        try:
-            record = await self._store.session(key)
-        except StoreError as error:
-            raise StoreUnavailable from error
-        return SessionsDescribeResult(session=self._row(record) if record is not None else None)
+        record = await self._record(self._key(params.key))
+        if record is None:
+            return SessionsDescribeResult(session=None)
+        row = self._row(record)
+        await self._add_words([row], params)
+        return SessionsDescribeResult(session=row)
 
     async def preview(self, params: SessionsPreviewParams, _caller: Caller) -> SessionsPreviewResult:
         """Show the last words of several sessions."""
@@ -180,13 +185,35 @@ class SessionMethods:
             model_provider=agent.model.provider if agent is not None else UNSET,
         )
 
+    async def _add_words(self, rows: list[SessionRow], params: SessionsListParams | SessionsDescribeParams) -> None:
+        """Add what the messages say to the rows, as far as it is asked for."""
+        if not (params.include_derived_titles or params.include_last_message):
+            return
+        for row in rows:
+            messages = await self._messages(row.key)
+            first = next((text_of(message) for message in messages if message.role == "user"), "")
+            if params.include_derived_titles and first:
+                row.derived_title = first[:TITLE_CHARS]
+            if params.include_last_message and messages:
+                row.last_message_preview = text_of(messages[-1])[:PREVIEW_CHARS]
+
     async def _preview(self, requested: str, limit: int, chars: int) -> SessionPreview:
-        messages = await self._messages(self._key(requested))
+        key = self._key(requested)
+        messages = await self._messages(key)
+        if not messages:
+            record = await self._record(key)
+            return SessionPreview(key=requested, status="missing" if record is None else "empty", items=[])
         items = [
             SessionPreviewItem(role=_preview_role(message), text=text_of(message)[:chars])
             for message in messages[-limit:]
         ]
-        return SessionPreview(key=requested, status="ok" if items else "missing", items=items)
+        return SessionPreview(key=requested, status="ok", items=items)
+
+    async def _record(self, key: str) -> SessionRecord | None:
+        try:
+            return await self._store.session(key)
+        except StoreError as error:
+            raise StoreUnavailable from error
 
     async def _messages(self, key: str) -> list[Message]:
         try:

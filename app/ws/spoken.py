@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import msgspec
@@ -42,7 +43,8 @@ def chat_message(message: Message, *, max_chars: int | None = None) -> ChatMessa
     """Return a stored message as clients of the protocol show it."""
     fields: dict[str, Any] = msgspec.json.decode(message.raw)
     parts = list(_parts(fields.get("content"), max_chars))
-    parts += [_call(call) for call in fields.get("tool_calls") or ()]
+    if message.role == "assistant":
+        parts += [_call(call) for call in fields.get("tool_calls") or ()]
     if message.role in ("tool", "function"):
         call_id = fields.get("tool_call_id")
         return ChatMessage(role="toolResult", content=parts, tool_call_id=call_id if call_id is not None else UNSET)
@@ -79,4 +81,7 @@ def _parts(content: Any, max_chars: int | None) -> list[ChatContent]:
 def _call(call: dict[str, Any]) -> ChatContent:
     function = call.get("function") or call.get("custom") or {}
     arguments: Any = function.get("arguments", function.get("input", ""))
+    # What the model wrote may be no JSON; it is shown as it is then.
+    with contextlib.suppress(msgspec.DecodeError, TypeError, RecursionError):
+        arguments = msgspec.json.decode(arguments)
     return ChatContent(type="toolCall", id=call.get("id", ""), name=function.get("name", ""), arguments=arguments)

@@ -115,7 +115,8 @@ def _choice(choice: dict[str, Any], position: int, words: str) -> dict[str, Any]
     logprobs = choice.get("logprobs")
     if isinstance(logprobs, dict):
         logprobs = {"content": logprobs.get("content"), "refusal": logprobs.get("refusal")}
-        logprobs = logprobs if any(logprobs.values()) else None
+    # Probabilities in another shape than OpenAI's are none for its clients.
+    logprobs = logprobs if isinstance(logprobs, dict) and any(logprobs.values()) else None
     return {
         "index": int(choice.get("index", position) or 0),
         "delta": delta,

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from app.contract.models import CreateChatCompletionRequest, CustomToolChatCompletions
 from app.engines.upstream.chunk import UpstreamErrorEvent, event_of_chunk, event_of_completion
 from app.engines.upstream.failure import failure_of_error, failure_of_response
 from app.engines.upstream.sse_reader import SSEReader
-from app.errors import EngineFailed
+from app.errors import EngineFailed, UnsupportedParameter
 from app.runs.event import Event
 from app.runs.turn import Turn
 
@@ -66,6 +67,7 @@ class UpstreamEngine:
 
     async def run(self, turn: Turn) -> AsyncIterator[Event]:
         """See ``Engine``. The upstream's connection is closed at once when the iterator is."""
+        _check(turn.request)
         endpoint = await self._endpoint()
         with self._failures_named():
             async with self._session().post(
@@ -134,6 +136,20 @@ class UpstreamEngine:
                 f"The connection to the provider {self._provider!r} broke off ({type(problem).__name__}).",
                 code="upstream_connection_lost",
             ) from problem
+
+
+def _check(request: CreateChatCompletionRequest) -> None:
+    """Refuse what the answer's way back can't carry yet, rather than lose half of it.
+
+    Raises:
+        UnsupportedParameter: If the request wants sound back or offers custom (non-function) tools.
+    """
+    if request.audio or (request.modalities and "audio" in request.modalities):
+        raise UnsupportedParameter("Answers are text only: modalities can't be 'audio'.", param="modalities")
+    for position, tool in enumerate(request.tools or ()):
+        if isinstance(tool, CustomToolChatCompletions):
+            param = f"tools[{position}]"
+            raise UnsupportedParameter(f"{param} is a custom tool; only function tools can be called.", param=param)
 
 
 def _body(turn: Turn) -> bytes:

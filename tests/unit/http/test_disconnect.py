@@ -92,6 +92,61 @@ def test_leaving_at_the_last_moment_cancels_nobody_else() -> None:
     assert 0 == cancelling
 
 
+async def steps_of(number: int) -> None:
+    """Let the event loop turn a number of times."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("steps", range(6))
+@pytest.mark.parametrize("leaves_after", range(8))
+@pytest.mark.parametrize("ending", ["returns", "raises", "cleans up", "fails to clean up"])
+def test_leaving_in_any_phase(steps: int, leaves_after: int, ending: str) -> None:
+    """Whenever the client leaves, before, in, or behind the work, the work is over and no cancellation is pending."""
+
+    over: list[str] = []
+
+    async def work() -> int:
+        try:
+            await steps_of(steps)
+            if ending == "raises":
+                raise ZeroDivisionError
+            return 7
+        finally:
+            try:
+                if "clean" in ending:
+                    await steps_of(1)
+            finally:
+                over.append("over")
+            if ending == "fails to clean up":
+                raise KeyError
+
+    async def leave(client: Client) -> None:
+        await steps_of(leaves_after)
+        client.left.set()
+
+    async def scenario(client: Client) -> Any:
+        leaving = asyncio.create_task(leave(client))
+        outcome: object
+        try:
+            outcome = await until_disconnect(client.receive, work())
+        except (ClientDisconnected, ZeroDivisionError, KeyError) as error:
+            outcome = type(error)
+        # Whatever was left pending would arrive in one of these.
+        await leaving
+        await steps_of(3)
+        task = asyncio.current_task()
+        assert task is not None
+        return outcome, task.cancelling()
+
+    outcome, cancelling = run(scenario)
+
+    finished = {"returns": 7, "cleans up": 7, "raises": ZeroDivisionError, "fails to clean up": KeyError}[ending]
+    assert outcome in (finished, ClientDisconnected)
+    assert ["over"] == over
+    assert 0 == cancelling
+
+
 def test_an_error_of_the_work_is_the_callers() -> None:
     """Failures pass through."""
 

@@ -55,7 +55,7 @@ def chunks(data: bytes) -> list[Any]:
 class TestFraming:
     """One event, one `data:` line, one blank line."""
 
-    @given(st.text())
+    @given(st.text() | st.text('a"\\\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029é\U0001f600'))
     def test_any_text_stays_on_one_line(self, text: str) -> None:
         """Whatever the model says, line breaks and U+2028 included, a frame is one line of JSON."""
 
@@ -74,6 +74,8 @@ class TestFraming:
         assert line.startswith(b"data: {")
         assert rest == b"\n" + DONE
         assert text == json.loads(line[6:])["choices"][0]["delta"]["content"]
+        # Clients in Python split decoded text by str.splitlines, which knows more line ends than SSE does.
+        assert [line.decode(), "", "data: [DONE]", ""] == data.decode().splitlines()
 
     def test_a_frame_is_data_and_a_blank_line(self) -> None:
         """No event, id or retry lines: SDKs crash on them."""

@@ -144,6 +144,8 @@ def test_user_key(user: str, expected: str) -> None:
         ("u" * 600, "u" * 601),
         ("u" * 600, "%sha256:" + "0" * 64),
         ("a\x00", "a"),
+        ("\ud800", "?"),
+        ("\ud800", "\ud801"),
     ],
 )
 def test_users_who_look_alike(one: str, other: str) -> None:

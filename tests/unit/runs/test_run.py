@@ -16,6 +16,7 @@ from app.errors import (
     InvalidRequest,
     PermissionDenied,
     RateLimited,
+    RunAborted,
     RunTimedOut,
     SessionMovedOn,
     StoreUnavailable,
@@ -303,6 +304,8 @@ def test_slow_listener_holds_the_engine_back(tmp_path: Path) -> None:
 
 def test_talkative_engine_lets_others_go_on(tmp_path: Path) -> None:
     """An engine that never waits for anything doesn't keep the event loop to itself."""
+    # With a count of its own, so that no estimate makes the run wait.
+    talk = [*[text_event("a")] * 1000, event(chunk(finish="stop"), usage=usage(1, 1000))]
 
     async def scenario(bench: Bench) -> None:
         running = asyncio.create_task(bench.say("a", key=None))
@@ -312,7 +315,7 @@ def test_talkative_engine_lets_others_go_on(tmp_path: Path) -> None:
             turns += 1
         assert turns >= 10
 
-    play(tmp_path, scenario, one=TinyEngine(saying(*[text_event("a")] * 1000, finish_event("stop"))))
+    play(tmp_path, scenario, one=TinyEngine(saying(*talk)))
 
 
 FAILED = EngineFailed("Broken.", status=503, retry_after=3)
@@ -449,6 +452,56 @@ def test_cancelled_run_leaves_the_session(tmp_path: Path) -> None:
         assert ["user: a", "assistant: re: a", "user: c"] == bench.one.seen[-1]
 
     play(tmp_path, scenario, two=TinyEngine(waiting(asyncio.Event(), text_event("half"))))
+
+
+@pytest.mark.parametrize("place", ["at work", "in the queue"])
+def test_aborted_run_leaves_the_session(tmp_path: Path, place: str) -> None:
+    """A run stopped from outside says so, stops its engine, and leaves session and lane as they were."""
+
+    async def scenario(bench: Bench) -> None:
+        gone = job("a", by=agent("two"))
+        first = asyncio.create_task(bench.runs.execute(gone if place == "at work" else job("b", by=agent("two"))))
+        await settle(lambda: bench.engines["two"].turns)
+        second = asyncio.create_task(bench.runs.execute(job("c") if place == "at work" else gone))
+        await settle(lambda: len(bench.runs.active) == 2)
+        stopped = bench.runs.active.get(gone.run_id)
+        assert stopped is not None
+        stopped.abort("chat.abort")
+        with pytest.raises(RunAborted, match=r"chat\.abort"):
+            await (first if place == "at work" else second)
+        assert bench.runs.active.get(gone.run_id) is None
+        other = second if place == "at work" else first
+        if place == "at work":
+            await other
+            assert ["user: c", "assistant: re: c"] == await bench.written()
+        else:
+            other.cancel()
+            await asyncio.wait({other})
+            assert [] == await bench.written()
+        assert 0 == len(bench.runs.active)
+
+    play(tmp_path, scenario, two=TinyEngine(waiting(asyncio.Event())))
+
+
+def test_changes_are_told(tmp_path: Path) -> None:
+    """Who asks hears of every session that a run has continued, and of nothing else."""
+
+    async def scenario(bench: Bench) -> None:
+        told: list[tuple[str, str, str]] = []
+
+        def tell(*change: str) -> None:
+            told.append((change[0], change[1], change[2]))
+
+        bench.runs.changes.subscribe(tell)
+        await bench.say("a")
+        await bench.say("a", key=None)
+        with pytest.raises(EngineFailed):
+            await bench.say("b", by=agent("two"))
+        bench.runs.changes.unsubscribe(tell)
+        await bench.say("c")
+        assert [(KEY, "main", "update")] == told
+
+    play(tmp_path, scenario, two=TinyEngine(failing(FAILED)))
 
 
 def test_engine_is_closed_when_the_listener_goes(tmp_path: Path) -> None:

@@ -11,14 +11,15 @@ import pytest
 
 from app.sessions.deferred import DeferredStore, open_sqlite
 from app.sessions.message import Message
-from app.sessions.store import SessionStore, StoredMessage, StoreError
+from app.sessions.sqlite import SqliteStore
+from app.sessions.store import SessionRecord, SessionStore, StoredMessage, StoreError
 from tests.unit.conversation import assistant, script, user
 
 KEY = "agent:main:k"
 
 
-class Opened:
-    """A store that only says what it was asked."""
+class Opened(SqliteStore):
+    """A store that only says what it was asked; there is no database."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -41,6 +42,28 @@ class Opened:
         """Note everything."""
         said = script(messages)
         self.asked.append(f"append {session_key} {agent_id} {run_id} {expected_head} {parent} {said}")
+
+    async def sessions(
+        self, *, limit: int, offset: int = 0, agent_id: str | None = None, since: float = 0.0, search: str = ""
+    ) -> tuple[list[SessionRecord], int]:
+        """Note everything."""
+        self.asked.append(f"sessions {limit} {offset} {agent_id} {since} {search}")
+        return [], 0
+
+    async def session(self, session_key: str) -> SessionRecord | None:
+        """Note the question."""
+        self.asked.append(f"session {session_key}")
+        return None
+
+    async def reset(self, session_key: str) -> SessionRecord | None:
+        """Note the command."""
+        self.asked.append(f"reset {session_key}")
+        return None
+
+    async def delete(self, session_key: str) -> bool:
+        """Note the command."""
+        self.asked.append(f"delete {session_key}")
+        return True
 
     async def ping(self) -> None:
         """Note the question."""
@@ -78,9 +101,14 @@ def test_passes_everything_on() -> None:
         store = DeferredStore(opener)
         assert [] == await store.history(KEY)
         await store.append(KEY, "main", "run_1", expected_head="h", parent="p", messages=[user("a")])
+        assert ([], 0) == await store.sessions(limit=5, offset=2, agent_id="main", since=7.0, search="k")
+        assert await store.session(KEY) is None
+        assert await store.reset(KEY) is None
+        assert await store.delete(KEY)
         await store.ping()
         await store.close()
-        expected = [f"history {KEY}", f"append {KEY} main run_1 h p ['user: a']", "ping", "close"]
+        asked = [f"history {KEY}", f"append {KEY} main run_1 h p ['user: a']", "sessions 5 2 main 7.0 k"]
+        expected = [*asked, f"session {KEY}", f"reset {KEY}", f"delete {KEY}", "ping", "close"]
         assert expected == opener.store.asked
 
     asyncio.run(scenario())

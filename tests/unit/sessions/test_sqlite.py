@@ -9,6 +9,7 @@ import stat
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -49,6 +50,11 @@ async def append(
         parent=kept[-1].id if kept else None,
         messages=messages,
     )
+
+
+def names(folder: Path) -> list[str]:
+    """Return what is in a folder."""
+    return sorted(entry.name for entry in folder.iterdir())
 
 
 async def written(store: SqliteStore, key: str = KEY) -> list[str]:
@@ -168,7 +174,7 @@ def test_reopen(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path / "s.db") as store:
             await append(store, user("a"), assistant("A"))
-        assert ["s.db"] == os.listdir(tmp_path)
+        assert ["s.db"] == names(tmp_path)
         async with opened(tmp_path / "s.db") as store:
             assert ["user: a", "assistant: A"] == await written(store)
             await store.close()
@@ -206,6 +212,92 @@ def test_many_sessions_at_once(tmp_path: Path) -> None:
                 *(append((one, other)[n % 2], user(key), key=key) for n, key in enumerate(keys)),
             )
             assert [[f"user: {key}"] for key in keys] == [await written(one, key) for key in keys]
+
+    asyncio.run(scenario())
+
+
+def test_list_of_sessions(tmp_path: Path) -> None:
+    """Sessions are listed last change first, in pages, by agent, time and text; a text is no pattern."""
+
+    async def scenario() -> None:
+        async with opened(tmp_path / "s.db") as store:
+            for key in ("agent:main:a", "agent:beta:b_c", "agent:main:bxc", "agent:main:%"):
+                agent = key.split(":")[1]
+                await store.append(key, agent, "r", expected_head=None, parent=None, messages=[user("a")])
+            await append(store, user("b"), behind=await store.history("agent:main:a"), key="agent:main:a")
+
+            async def keys(limit: int = 10, **wanted: Any) -> tuple[list[str], int]:
+                records, total = await store.sessions(limit=limit, **wanted)
+                return [record.key.removeprefix("agent:") for record in records], total
+
+            assert (["main:a", "main:%", "main:bxc", "beta:b_c"], 4) == await keys()
+            assert (["main:%", "main:bxc"], 4) == await keys(2, offset=1)
+            assert (["beta:b_c"], 1) == await keys(agent_id="beta")
+            assert (["beta:b_c"], 1) == await keys(search="b_c")
+            assert (["main:%"], 1) == await keys(search="%")
+            assert ([], 0) == await keys(search="nothing")
+            last = (await store.sessions(limit=1))[0][0].updated_at
+            assert (["main:a"], 1) == await keys(since=last)
+
+    asyncio.run(scenario())
+
+
+def test_record(tmp_path: Path) -> None:
+    """A session's record says whose it is, when it began and when it changed last."""
+
+    async def scenario() -> None:
+        async with opened(tmp_path / "s.db") as store:
+            assert await store.session(KEY) is None
+            await append(store, user("a"))
+            first = await store.session(KEY)
+            await append(store, user("b"), behind=await store.history(KEY))
+            second = await store.session(KEY)
+        assert first is not None
+        assert second is not None
+        assert (KEY, "main", first.created_at) == (second.key, second.agent_id, second.created_at)
+        assert first.created_at == first.updated_at < second.updated_at
+
+    asyncio.run(scenario())
+
+
+def test_reset(tmp_path: Path) -> None:
+    """A session begun anew has no messages, may say the same again, and a run under way can't add to it."""
+
+    async def scenario() -> None:
+        async with opened(tmp_path / "s.db") as store:
+            assert await store.reset(KEY) is None
+            await append(store, user("a"), assistant("A"))
+            before = await store.history(KEY)
+            record = await store.reset(KEY)
+            assert record is not None
+            assert (KEY, "main") == (record.key, record.agent_id)
+            assert [] == await store.history(KEY)
+            with pytest.raises(SessionConflict):
+                await append(store, user("late"), behind=before)
+            await append(store, user("a"), assistant("B"))
+            assert ["user: a", "assistant: B"] == await written(store)
+
+    asyncio.run(scenario())
+
+
+def test_delete(tmp_path: Path) -> None:
+    """A deleted session is gone from the file, every branch of it, and no other session is."""
+
+    async def scenario() -> None:
+        async with opened(tmp_path / "s.db") as store:
+            assert not await store.delete(KEY)
+            await append(store, user("a"), assistant("A"))
+            before = await store.history(KEY)
+            await append(store, user("b"), behind=before, fork_at=0)
+            await append(store, user("c"), key="agent:main:other")
+            assert await store.delete(KEY)
+            assert (None, []) == (await store.session(KEY), await store.history(KEY))
+            with pytest.raises(SessionConflict):
+                await append(store, user("late"), behind=before)
+        connection = sqlite3.connect(tmp_path / "s.db")
+        assert [("agent:main:other",)] == connection.execute("SELECT session_key FROM messages").fetchall()
+        assert [("agent:main:other",)] == connection.execute("SELECT key FROM sessions").fetchall()
+        connection.close()
 
     asyncio.run(scenario())
 

@@ -1,0 +1,155 @@
+"""``zero chat``: a conversation with an agent, in the terminal.
+
+Each turn has a connection of its own, so that nothing has to be kept alive while somebody thinks, and a gateway may be
+restarted between two turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sys
+from time import strftime
+from typing import NamedTuple
+
+import click
+
+from app.cli.ending import Ended, Interrupted, run
+from app.cli.example import examples
+from app.cli.report import Report
+from app.cli.screen import Screen
+from app.cli.transcript import printed
+from app.cli.whereabouts import Whereabouts, whereabouts
+
+_HELP = """\
+/new      begin a new session
+/history  show what was said in this one
+/exit     leave, like Ctrl-D
+Ctrl-C stops an answer. A line that has to begin with a slash is written with two."""
+
+
+class _Session(NamedTuple):
+    """What the next line is said in."""
+
+    where: Whereabouts
+    agent: str
+    key: str
+
+
+@click.command(
+    "chat",
+    epilog=examples("zero chat", "zero chat --agent beta", "zero chat --session-key notes"),
+)
+@click.option("--agent", "agent_id", metavar="ID", help="Which agent; the default one when not given.")
+@click.option("--session-key", metavar="KEY", help="Continue this session; a new one when not given.")
+@whereabouts
+def command(agent_id: str | None, session_key: str | None, where: Whereabouts) -> None:
+    """Talk with an agent. /new, /history and /exit are commands; Ctrl-C stops an answer, Ctrl-D leaves."""
+    if not sys.stdin.isatty():
+        raise click.UsageError("zero chat needs a terminal. Elsewhere use: zero agent --message -")
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 - importing it is what gives input() arrow keys and a history
+    session = run(_begun(where, agent_id, session_key))
+    click.echo(f"{_about(session)}  (/help says what there is)", err=False)
+    while True:
+        line = _line()
+        if line is None:
+            return
+        if line.startswith("/") and not line.startswith("//"):
+            following = _obey(line, session)
+            if following is None:
+                return
+            session = following
+        elif line:
+            _say(line.removeprefix("/") if line.startswith("//") else line, session)
+
+
+def _line() -> str | None:
+    """Read a line; ``None`` is the end."""
+    try:
+        return input("> ").strip()
+    except EOFError:
+        click.echo()
+        return None
+    except KeyboardInterrupt:
+        click.echo("\n(Ctrl-D leaves)")
+        return ""
+    except UnicodeDecodeError:
+        click.echo("That was not UTF-8.", err=True)
+        return ""
+
+
+def _obey(line: str, session: _Session) -> _Session | None:
+    """Do what a command says; return the session to go on with, or ``None`` to leave."""
+    if line in ("/exit", "/quit"):
+        return None
+    if line == "/new":
+        session = session._replace(key=_fresh(session.agent))
+        click.echo(_about(session))
+    elif line == "/history":
+        try:
+            click.echo(run(_history(session)))
+        except Ended as ended:
+            ended.show()
+    else:
+        click.echo(_HELP if line == "/help" else f"There is no {line.split()[0]}.\n{_HELP}")
+    return session
+
+
+def _say(line: str, session: _Session) -> None:
+    report, screen = Report(), Screen()
+    try:
+        run(_turn(line, session, report, screen))
+        if report.ending is not None:
+            report.ending.show()
+    except Interrupted:
+        screen.end()
+        click.echo("(stopped; nothing of this turn is kept)")
+    except Ended as ended:
+        ended.show()
+
+
+async def _turn(line: str, session: _Session, report: Report, screen: Screen) -> None:
+    from app.cli.remote_turn import remote_turn
+
+    async with session.where.connected() as client:
+        await remote_turn(client, line, report, screen, agent=session.agent, session_key=session.key)
+
+
+async def _history(session: _Session) -> str:
+    from app.contract.frames import ChatHistoryParams, ChatHistoryResult
+
+    async with session.where.connected() as client:
+        params = ChatHistoryParams(session_key=session.key)
+        return printed(await client.request("chat.history", params, ChatHistoryResult)) or "(nothing yet)"
+
+
+async def _begun(where: Whereabouts, agent_id: str | None, session_key: str | None) -> _Session:
+    """Find out whom we talk to, and that it can be done.
+
+    Raises:
+        ClientError: If it can't.
+    """
+    from app.contract.frames import AgentsListParams, AgentsListResult, ChatHistoryParams, ChatHistoryResult
+
+    async with where.connected() as client:
+        listed = await client.request("agents.list", AgentsListParams(), AgentsListResult)
+        agent = agent_id.lower() if agent_id else listed.default_id
+        if agent_id is None and session_key and session_key.lower().startswith("agent:"):
+            agent = session_key.split(":")[1].lower()
+        if agent not in [one.id for one in listed.agents]:
+            known = ", ".join(one.id for one in listed.agents)
+            raise Ended(f"There is no agent {agent!r}. There are: {known}.")
+        if not session_key:
+            return _Session(where, agent, _fresh(agent))
+        params = ChatHistoryParams(session_key=session_key, agent_id=agent, limit=1)
+        found = await client.request("chat.history", params, ChatHistoryResult)
+        return _Session(where, agent, found.session_key)
+
+
+def _fresh(agent: str) -> str:
+    return f"agent:{agent}:chat-{strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+
+
+def _about(session: _Session) -> str:
+    return f"{click.style(session.agent, bold=True)} in session {session.key}"

@@ -1,0 +1,164 @@
+"""``zero sessions``: stored conversations, listed, shown, emptied, removed."""
+
+from __future__ import annotations
+
+import sys
+from time import time
+
+import click
+from msgspec import UNSET
+
+from app.cli.ending import Ended, run
+from app.cli.example import examples
+from app.cli.table import facts, moment, span, table
+from app.cli.whereabouts import Whereabouts, json_option, print_json, whereabouts
+from app.contract.frames import (
+    ChatHistoryParams,
+    ChatHistoryResult,
+    SessionRow,
+    SessionsDeleteParams,
+    SessionsDeleteResult,
+    SessionsDescribeParams,
+    SessionsDescribeResult,
+    SessionsListParams,
+    SessionsListResult,
+    SessionsResetParams,
+    SessionsResetResult,
+)
+
+_yes = click.option("--yes", "-y", is_flag=True, help="Don't ask.")
+
+
+@click.group("sessions", epilog=examples("zero sessions list", "zero sessions show agent:main:notes"))
+def command() -> None:
+    """List sessions, show one, reset one, delete one. A bare KEY means the default agent's session."""
+
+
+@command.command("list", epilog=examples("zero sessions list --agent beta", "zero sessions list --search chat --json"))
+@click.option("--agent", "agent_id", metavar="ID", help="Only those of this agent.")
+@click.option("--search", metavar="TEXT", help="Only those whose key has this text in it.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most.")
+@json_option
+@whereabouts
+def list_sessions(agent_id: str | None, search: str | None, limit: int, as_json: bool, where: Whereabouts) -> None:
+    """List sessions, the last changed first."""
+    params = SessionsListParams(limit=limit, agent_id=agent_id.lower() if agent_id else UNSET, search=search or UNSET)
+
+    async def ask() -> SessionsListResult:
+        async with where.connected() as client:
+            return await client.request("sessions.list", params, SessionsListResult)
+
+    found = run(ask())
+    if as_json:
+        print_json(found)
+        return
+    if not found.sessions:
+        click.echo("There are no sessions." if not (agent_id or search) else "No session is like that.")
+        return
+    rows = [(row.key, row.agent_id or "-", _model(row), _age(row), _state(row)) for row in found.sessions]
+    click.echo(table(("KEY", "AGENT", "MODEL", "CHANGED", "STATE"), rows))
+    if found.has_more:
+        click.echo(f"\n{found.count} of {found.total_count}; --limit shows more.")
+
+
+@command.command("show", epilog=examples("zero sessions show notes", "zero sessions show agent:main:notes --json"))
+@click.argument("key")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=200, show_default=True, help="How many messages at most."
+)
+@json_option
+@whereabouts
+def show(key: str, limit: int, as_json: bool, where: Whereabouts) -> None:
+    """Show what was said in a session, the last messages of it."""
+    from app.cli.transcript import printed
+
+    async def ask() -> tuple[SessionsDescribeResult, ChatHistoryResult]:
+        async with where.connected() as client:
+            described = await client.request(
+                "sessions.describe", SessionsDescribeParams(key=key), SessionsDescribeResult
+            )
+            params = ChatHistoryParams(session_key=key, limit=limit)
+            return described, await client.request("chat.history", params, ChatHistoryResult)
+
+    described, history = run(ask())
+    row = described.session
+    if row is None:
+        raise Ended(f"There is no session {history.session_key!r}.")
+    if as_json:
+        print_json({"session": row, "messages": history.messages, "hasMore": bool(history.has_more)})
+        return
+    click.echo(
+        facts(
+            [
+                ("key", row.key),
+                ("agent", row.agent_id or "-"),
+                ("model", _model(row)),
+                ("created", moment(row.created_at or None)),
+                ("changed", moment(row.updated_at or None)),
+                ("state", _state(row)),
+            ]
+        )
+    )
+    click.echo(f"\n{printed(history) or '(nothing was said yet)'}")
+
+
+@command.command("reset", epilog=examples("zero sessions reset notes --yes"))
+@click.argument("key")
+@_yes
+@json_option
+@whereabouts
+def reset(key: str, yes: bool, as_json: bool, where: Whereabouts) -> None:
+    """Forget what was said in a session; its key stays. Runs in it are stopped."""
+    _confirm(f"Forget everything that was said in {key}?", yes=yes)
+
+    async def ask() -> SessionsResetResult:
+        async with where.connected() as client:
+            return await client.request("sessions.reset", SessionsResetParams(key=key), SessionsResetResult)
+
+    done = run(ask())
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"{done.key} is empty.")
+
+
+@command.command("delete", epilog=examples("zero sessions delete agent:main:notes --yes"))
+@click.argument("key")
+@_yes
+@json_option
+@whereabouts
+def delete(key: str, yes: bool, as_json: bool, where: Whereabouts) -> None:
+    """Remove a session and everything that was said in it. Runs in it are stopped."""
+    _confirm(f"Delete {key} and everything that was said in it?", yes=yes)
+
+    async def ask() -> SessionsDeleteResult:
+        async with where.connected() as client:
+            return await client.request("sessions.delete", SessionsDeleteParams(key=key), SessionsDeleteResult)
+
+    done = run(ask())
+    if as_json:
+        print_json(done)
+    elif done.deleted:
+        click.echo(f"{done.key} is deleted.")
+    if not done.deleted:
+        raise Ended(f"There is no session {done.key!r}.")
+
+
+def _confirm(question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("There is nobody to ask here: add --yes.")
+    click.confirm(question, abort=True)
+
+
+def _model(row: SessionRow) -> str:
+    return f"{row.model_provider}/{row.model}" if row.model and row.model_provider else "-"
+
+
+def _age(row: SessionRow) -> str:
+    return f"{span(time() - row.updated_at / 1000)} ago" if row.updated_at else "-"
+
+
+def _state(row: SessionRow) -> str:
+    return "running" if row.has_active_run else "idle"

@@ -1,0 +1,1 @@
+"""Tests of app/ws, as far as it needs no server."""
