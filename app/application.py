@@ -113,6 +113,7 @@ class Gateway:
 
     def _apply(self, loaded: LoadedConfig) -> None:
         self.loaded = loaded
+        self._warm_up()
 
     def _warm_up(self) -> None:
         """Have slow engines get ready if an agent will want them, so that the first answer doesn't wait for them."""

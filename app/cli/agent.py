@@ -93,7 +93,7 @@ def _message(given: str) -> str:
     text = given
     if given == "-":
         try:
-            text = sys.stdin.buffer.read().decode("utf-8")
+            text = sys.stdin.buffer.read().decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
             raise click.BadParameter("stdin is not UTF-8.", param_hint="--message") from None
     if not text.strip():

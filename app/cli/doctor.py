@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 import click
 
+from app.cli.curl import address
 from app.cli.example import examples
 from app.config import ConfigError, LoadedConfig, Provider, bind_host, config_path, load, port, state_dir
 from app.engines.local.supervisor import local_model_installed
@@ -116,6 +117,8 @@ async def _provider(name: str, provider: Provider) -> Finding:
 async def _store(environ: Mapping[str, str]) -> Finding:
     try:
         folder = state_dir(environ)
+        if not (folder / STORE_FILE).exists():
+            return _store_to_be(folder)
         store = await open_sqlite(str(folder / STORE_FILE))
         try:
             await store.ping()
@@ -126,14 +129,21 @@ async def _store(environ: Mapping[str, str]) -> Finding:
     return Finding("ok", "sessions", f"are kept in {folder / STORE_FILE}")
 
 
+def _store_to_be(folder: Path) -> Finding:
+    """Look whether the store can be made, without making it: a check leaves nothing behind."""
+    place = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if place.is_dir() and os.access(place, os.W_OK):
+        return Finding("ok", "sessions", f"will be kept in {folder / STORE_FILE}")
+    return Finding("wrong", "sessions", f"{folder} can't be made: {place} is not a directory that can be written to")
+
+
 async def _gateway(loaded: LoadedConfig, environ: Mapping[str, str]) -> AsyncIterator[Finding]:
     try:
         listen_port = port(loaded.config, environ, None)
     except ConfigError as error:
         yield Finding("wrong", "port", str(error))
         return
-    host = bind_host(loaded.config)
-    url = f"http://{'127.0.0.1' if host == '0.0.0.0' else f'[{host}]' if ':' in host else host}:{listen_port}"
+    url = address(bind_host(loaded.config), listen_port)
     status, problem = await _get(f"{url}/healthz", {})
     if status is None:
         yield Finding("note", "gateway", f"nothing answers at {url} ({problem}); start it with: zero gateway")

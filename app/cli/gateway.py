@@ -15,7 +15,7 @@ import msgspec
 import uvicorn
 
 from app.application import Gateway
-from app.cli.curl import curl_line
+from app.cli.curl import address, curl_line
 from app.cli.example import examples
 from app.config import ConfigError, LoadedConfig, bind_host, config_path, load, port
 from app.config import Gateway as GatewaySection
@@ -23,6 +23,10 @@ from app.engines.registry import registered_engines
 from app.security.secret import ENVIRONMENT, resolve_secret
 from app.ws.connection import MAX_PAYLOAD
 
+GRACE_SECONDS = 25
+"""How long runs may go on after SIGTERM before they are aborted."""
+ABORT_SECONDS = 5
+"""How long aborted runs have to tell their clients before the connections are cut."""
 _LEVELS = ("critical", "error", "warning", "info", "debug")
 
 
@@ -97,7 +101,7 @@ def command(
         proxy_headers=False,
         server_header=False,
         access_log=False,
-        timeout_graceful_shutdown=30,
+        timeout_graceful_shutdown=GRACE_SECONDS + ABORT_SECONDS,
         log_config=None,
     )
     server = _Server(config, gateway, _banner(loaded, environ, listen_port, dev=dev))
@@ -123,7 +127,13 @@ class _Server(uvicorn.Server):
         # uvicorn closes the connections before it ends the application, which is too late to say goodbye.
         self._gateway.websocket.hub.announce_shutdown()
         await asyncio.sleep(0)
-        await super().shutdown(sockets)
+        # A run that isn't done in time ends with an error of ours, not with a connection that uvicorn cuts.
+        runs = self._gateway.runs.active
+        abort = asyncio.get_running_loop().call_later(GRACE_SECONDS, runs.abort_all, "the gateway is stopping")
+        try:
+            await super().shutdown(sockets)
+        finally:
+            abort.cancel()
 
 
 def _log_to_stderr(level: str) -> None:
@@ -156,7 +166,9 @@ def _ensure_secret(loaded: LoadedConfig, environ: dict[str, str]) -> None:
 
 def _banner(loaded: LoadedConfig, environ: dict[str, str], listen_port: int, *, dev: bool) -> str:
     auth = loaded.config.gateway.auth
-    lines = [f"ZERO Gateway on http://{bind_host(loaded.config)}:{listen_port}  (configuration: {loaded.path})"]
+    host = bind_host(loaded.config)
+    place = f"[{host}]" if ":" in host else host
+    lines = [f"ZERO Gateway on http://{place}:{listen_port}  (configuration: {loaded.path})"]
     models = ", ".join(f"zero:{agent.id} ({agent.model})" for agent in loaded.agents.values())
     lines.append(f"  models: zero, {models}")
     if not loaded.config.gateway.http.endpoints.chat_completions.enabled:
@@ -164,6 +176,7 @@ def _banner(loaded: LoadedConfig, environ: dict[str, str], listen_port: int, *, 
     if dev and auth.mode != "none":
         configured: Any = auth.token if auth.mode == "token" else auth.password
         secret = configured or environ[ENVIRONMENT[auth.mode]]
-        lines += [f"  token:  {secret}", "", "Try it:", "", curl_line(listen_port, secret), ""]
-        lines += [curl_line(listen_port, secret, stream=True), ""]
+        url = address(host, listen_port)
+        lines += [f"  token:  {secret}", "", "Try it:", "", curl_line(url, secret), ""]
+        lines += [curl_line(url, secret, stream=True), ""]
     return "\n".join(lines)

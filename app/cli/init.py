@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.curl import curl_line
+from app.cli.curl import address, curl_line
 from app.cli.example import examples
 from app.config import ConfigError, config_path
 from app.config.location import DEFAULT_PORT
@@ -65,7 +65,8 @@ def command(config_file: Path | None, force: bool) -> None:
     click.echo(f"Wrote {path} with a new token. Start the gateway with: zero gateway")
     if missing:
         click.echo(f"The agent repeats what it is told (echo/echo), because there is no local model: {missing}")
-    click.echo(f"\nThen try:\n\n{curl_line(DEFAULT_PORT, token)}\n")
+    line = curl_line(address("127.0.0.1", DEFAULT_PORT), token)
+    click.echo(f"\nThen try:\n\n{line}\n")
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

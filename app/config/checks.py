@@ -7,12 +7,15 @@ value of a secret, a header or a URL. Rules: design.md, Configuration, Authentic
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
+import msgspec
+
 from .agent_id import DEFAULT_ALIAS, agent_id
 from .error import RuleError, suggestion
+from .json_value import JsonValue
 from .key_path import KeyPath, dotted
 from .location import host_of
 from .model_ref import BUILT_IN_PROVIDERS, is_model_id, is_provider_name, model_ref
@@ -20,6 +23,7 @@ from .structs import AgentOptions, Auth, Config, Gateway, ModelChain, Provider, 
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_PARAMS = frozenset({"model", "messages", "n", "stream", "user"})
+_FRAMING = frozenset({"connection", "content-length", "content-type", "host", "transfer-encoding"})
 _HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
 
 
@@ -45,6 +49,7 @@ def check(config: Config, engines: Collection[str] = ()) -> None:
         for name in options.params:
             if name in _NOT_PARAMS:
                 raise RuleError((*owner, "params", name), "only a request decides this", "Remove it.")
+        _check_params(options.params, (*owner, "params"))
 
 
 def _check_gateway(gateway: Gateway) -> None:
@@ -119,6 +124,8 @@ def _check_headers(headers: dict[str, str], path: KeyPath) -> None:
                 "the value can't be sent in a header",
                 "Write printable ASCII on one line without blanks at its ends.",
             )
+        if header.lower() in _FRAMING:
+            raise RuleError(place, "the gateway sets this header itself", "Remove it.")
         if header.lower() in seen:
             raise RuleError(place, f'the same header as "{seen[header.lower()]}"', "Remove one of the two.")
         seen[header.lower()] = header
@@ -191,6 +198,20 @@ def _owners(config: Config) -> Iterator[tuple[KeyPath, AgentOptions]]:
     yield ("agents", "defaults"), config.agents.defaults
     for index, agent in enumerate(config.agents.list):
         yield ("agents", "list", index), agent
+
+
+def _check_params(params: Mapping[str, JsonValue], path: KeyPath) -> None:
+    """Refuse values that a request couldn't have either; names that the contract doesn't know may say anything."""
+    if not params:
+        return
+    from app.contract.models import CreateChatCompletionRequest  # only configurations with params pay for it
+
+    for name, value in params.items():
+        body = {"model": "zero", "messages": [{"role": "user", "content": ""}], name: value}
+        try:
+            msgspec.convert(body, CreateChatCompletionRequest)
+        except msgspec.ValidationError as error:
+            raise RuleError((*path, name), f"not what a request may say: {error}", "Correct or remove it.") from None
 
 
 def _check_model_ref(text: str, known: dict[str, tuple[str, ...] | None], path: KeyPath) -> None:

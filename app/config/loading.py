@@ -17,7 +17,7 @@ from .decoding import decode
 from .error import ConfigError, RuleError
 from .includes import Composition
 from .json5_document import is_present
-from .structs import Config
+from .structs import Config, Gateway
 from .substitution import substitute
 
 
@@ -35,6 +35,8 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     agents: dict[str, AgentProfile]
     default_agent: str
     engines: frozenset[str] = frozenset()
+    written_gateway: Gateway = Gateway()
+    """``gateway`` as the file has it; flags may have changed the one in ``config``."""
 
 
 def load(
@@ -69,6 +71,7 @@ def load(
         agents=agent_profiles(config),
         default_agent=default_agent_id(config),
         engines=frozenset(engines),
+        written_gateway=config.gateway,
     )
 
 

@@ -67,6 +67,8 @@ class _Follower:
         self.files: frozenset[Path] = frozenset(loaded.files)
         self._running = loaded
         self._revision = loaded.revision
+        # What the file said at the start: flags of the command line may have changed what runs.
+        self._written_gateway = loaded.written_gateway
         self._environ = environ
         self._apply = apply
         self._log = log
@@ -104,10 +106,9 @@ class _Follower:
         self.files = files
 
     def _take(self, fresh: LoadedConfig) -> None:
-        gateway = self._running.config.gateway
-        if fresh.config.gateway != gateway:
+        if fresh.written_gateway != self._written_gateway:
             self._log.warning("gateway.* in %s was changed: restart the gateway to apply it.", fresh.path)
-            fresh = replace(fresh, config=replace(fresh.config, gateway=gateway))
+        fresh = replace(fresh, config=replace(fresh.config, gateway=self._running.config.gateway))
         if fresh.config == self._running.config:
             return
         try:

@@ -594,4 +594,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "f15289f355dcc67115aabf53ec7e22937e670b28df27bca8327ad467ea93eb21"
+CONTRACT_SHA256 = "cf3bb87ad55a1378ab21dd0880a0ff522a2f6b3d9fa5d870092ebefacfd73fb1"

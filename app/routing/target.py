@@ -66,9 +66,10 @@ def resolve(wish: Wish, directory: Directory, *, strict_model: bool) -> Target:
     requested = parse_requested(wish.session_key) if wish.session_key else None
     chosen = _chosen_agent(wish, directory, strict_model=strict_model)
     if requested is not None and requested.agent_id is not None:
+        owner = directory.default_agent if requested.agent_id == DEFAULT_ALIAS else requested.agent_id
         if chosen is None:
-            chosen = _known(requested.agent_id, directory, SESSION_KEY_HEADER)
-        elif requested.agent_id != chosen.id:
+            chosen = _known(owner, directory, SESSION_KEY_HEADER)
+        elif owner != chosen.id:
             raise InvalidRequest(
                 f"The session key in {SESSION_KEY_HEADER} belongs to agent {requested.agent_id!r}, "
                 f"but the request chose agent {chosen.id!r}.",

@@ -73,5 +73,10 @@ class ActiveRuns:
         """Return the runs of a session, in the order they came: the first works, the others wait."""
         return [run for run in self._runs.values() if run.session_key == session_key]
 
+    def abort_all(self, why: str) -> None:
+        """Stop every run."""
+        for run in tuple(self._runs.values()):
+            run.abort(why)
+
     def __len__(self) -> int:
         return len(self._runs)

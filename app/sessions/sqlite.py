@@ -69,8 +69,10 @@ _RECORD = (_sessions.c.key, _sessions.c.agent_id, _sessions.c.created_at, _sessi
 class SqliteStore:
     """A session store in a SQLite file, readable by its owner only."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, path: Path) -> None:
         self._engine = engine
+        self._path = path
+        self._inode = 0
 
     @classmethod
     async def open(cls, path: Path) -> SqliteStore:
@@ -85,11 +87,13 @@ class SqliteStore:
             hide_parameters=True,  # an error goes to the log, and what was said must not
         )
         event.listen(engine.sync_engine, "connect", _configure)
-        store = cls(engine)
+        store = cls(engine, path)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Created before SQLite does, because SQLite asks the umask; -wal and -shm take the mode over.
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+            store._inode = os.fstat(descriptor).st_ino
+            os.close(descriptor)
             async with store._transaction() as connection:
                 await connection.run_sync(_metadata.create_all)
         except OSError as error:
@@ -211,9 +215,12 @@ class SqliteStore:
         return gone.rowcount > 0
 
     async def ping(self) -> None:
-        """Read one row's worth."""
+        """Read one row's worth of everything, from the file that is there now."""
+        if not self._path.exists() or self._path.stat().st_ino != self._inode:
+            raise StoreError(f"The session store {self._path} was moved or deleted while the gateway runs; restart it.")
         async with self._transaction() as connection:
-            await connection.execute(select(_sessions.c.key).limit(1))
+            await connection.execute(select(_sessions).limit(1))
+            await connection.execute(select(_messages).limit(1))
 
     async def close(self) -> None:
         """Close every connection, which folds the write-ahead log into the file."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import signal
 import socket
 import stat
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -19,22 +17,8 @@ from pathlib import Path
 import json5
 import pytest
 
+from tests.cli.command import ZERO, environ, zero
 from tests.live_gateway import LiveGateway, configuration, free_port
-
-ZERO = Path(sys.executable).with_name("zero")
-
-
-def environ(home: Path, **more: str) -> dict[str, str]:
-    """Return an environment whose HOME is empty and which knows nothing of this machine's gateways."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ZERO_")}
-    return {**kept, "HOME": str(home), **more}
-
-
-def zero(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
-    return subprocess.run(
-        [ZERO, *arguments], env=environ(home, **more), capture_output=True, text=True, timeout=60, check=False
-    )
 
 
 def served(home: Path, *arguments: str, **more: str) -> tuple[subprocess.Popen[str], str]:
@@ -202,6 +186,39 @@ class TestGateway:
         assert 1 == done.returncode
         assert "--bind" in done.stderr
 
+    def test_takes_a_token_for_this_run(self, tmp_path: Path) -> None:
+        """``--token`` goes before the configuration's secret, which opens nothing then."""
+        path = tmp_path / "zero.json"
+        path.write_text(json.dumps(configuration()))
+        port = str(free_port())
+        process, _ = served(tmp_path, "--config", str(path), "--port", port, "--token", "for-this-run")
+        try:
+            url = f"ws://127.0.0.1:{port}"
+            codes = [
+                zero(tmp_path, "status", "--url", url, "--token", token).returncode
+                for token in ("for-this-run", configuration()["gateway"]["auth"]["token"])
+            ]
+        finally:
+            ended(process)
+
+        assert [0, 4] == codes
+
+    def test_an_unusable_token_is_refused(self, tmp_path: Path) -> None:
+        """An empty flag doesn't open the gateway."""
+        path = tmp_path / "zero.json"
+        path.write_text(json.dumps(configuration()))
+        done = zero(tmp_path, "gateway", "--config", str(path), "--token", " ")
+
+        assert 1 == done.returncode
+        assert "--token: the secret is empty" in done.stderr
+
+    def test_several_workers_are_not_there_yet(self, tmp_path: Path) -> None:
+        """Rather than turns of a session in any order it says what is missing."""
+        done = zero(tmp_path, "gateway", "--workers", "2")
+
+        assert 2 == done.returncode
+        assert "session store" in done.stderr
+
     @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
     def test_ends_in_good_order(self, tmp_path: Path, how: signal.Signals) -> None:
         """Ctrl-C and a supervisor's SIGTERM end it within seconds, and without a traceback."""
@@ -275,16 +292,6 @@ class TestDoctor:
 
         assert 0 == done.returncode, done.stdout
         assert "Everything is in order." in done.stdout
-
-
-def test_help_names_every_command(tmp_path: Path) -> None:
-    """``zero --help`` is the way in."""
-    done = zero(tmp_path, "--help")
-
-    assert 0 == done.returncode
-    for command in ("init", "gateway", "doctor"):
-        assert command in done.stdout
-        assert 0 == zero(tmp_path, command, "--help").returncode
 
 
 def _guess(port: int, forwarded_for: str) -> int:

@@ -139,6 +139,27 @@ class TestAgent:
         quiet.ask("prompted")
         assert 50 == upstream.last.json["max_tokens"]
 
+    def test_a_limit_of_null_leaves_the_agents(self, upstream: FakeUpstream, quiet: Caller) -> None:
+        """Null counts as not sent, under either name."""
+        for name in ("max_tokens", "max_completion_tokens"):
+            quiet.ask("prompted", **{name: None})
+            assert 50 == upstream.last.json["max_tokens"]
+
+    def test_what_the_way_back_cannot_carry_is_refused(self, upstream: FakeUpstream, quiet: Caller) -> None:
+        """Sound and custom tools are refused by name before the upstream is asked, not lost on the way back."""
+        for fields, param in (
+            ({"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "mp3"}}, "modalities"),
+            ({"tools": [{"type": "custom", "custom": {"name": "sql"}}]}, "tools[0]"),
+        ):
+            before = len(upstream.exchanges)
+            refusal = quiet.ask(**fields)
+            assert (400, "unsupported_parameter", param) == (
+                refusal.status,
+                refusal.error["code"],
+                refusal.error["param"],
+            )
+            assert before == len(upstream.exchanges)
+
     def test_foreign_model_names(self, upstream: FakeUpstream, quiet: Caller) -> None:
         """The upstream never sees what the client called the model; the client sees its own word again."""
         assert "gpt-4o" == quiet.ask(model="gpt-4o").body["model"]

@@ -12,7 +12,7 @@ from typing import Any
 import json5
 import pytest
 
-from tests.live_gateway import TOKEN, LiveGateway
+from tests.live_gateway import TOKEN, LiveGateway, free_port
 from tests.official import validator
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "zero.json5"
@@ -47,6 +47,17 @@ def test_the_model_answers_oi(live: LiveGateway) -> None:
     assert answer["choices"][0]["finish_reason"] in ("stop", "length")
     assert answer["usage"]["prompt_tokens"] > 0
     assert 0 < answer["usage"]["completion_tokens"] <= 24
+
+
+def test_what_is_said_to_the_model_is_no_proxys_business(tmp_path: Path) -> None:
+    """A proxy in the environment sees neither prompts nor the key of a process on this machine."""
+    config = {**json5.loads(EXAMPLE.read_text())}
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    proxied = {"http_proxy": nowhere, "HTTP_PROXY": nowhere, "all_proxy": nowhere, "no_proxy": "", "NO_PROXY": ""}
+    with LiveGateway(tmp_path, config, environ={"ZERO_GATEWAY_TOKEN": TOKEN, **proxied}) as gateway:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(ask(gateway, max_tokens=3), timeout=60) as response:
+            assert 200 == response.status
 
 
 def test_the_model_streams_its_answer(live: LiveGateway) -> None:

@@ -13,7 +13,8 @@ APP = Path(__file__).parents[2] / "app"
 MAY_IMPORT: dict[str, set[str]] = {
     # room: the rooms it may know
     "errors": set(),
-    "config": set(),
+    # What an agent may put into `params` is what the contract lets a request say.
+    "config": {"contract.models"},
     "contract": {"errors"},
     "security": {"config", "errors"},
     "sessions": {"errors"},

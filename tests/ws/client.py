@@ -6,16 +6,18 @@ Synchronous, one socket. What came and was not asked for yet waits in order in `
 from __future__ import annotations
 
 import json
+import socket
+import struct
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import count
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Protocol, Self, TypeAlias
 from uuid import uuid4
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.live_gateway import TOKEN, LiveGateway
+from tests.live_gateway import TOKEN
 from tests.official import Json
 from tests.ws.contract import EVENTS, results, validator
 
@@ -24,6 +26,15 @@ SECONDS: Final = 20.0
 CLIENT: Final = {"id": "test", "version": "1", "platform": "linux", "mode": "test"}
 
 Frame: TypeAlias = dict[str, Json]
+
+
+class Place(Protocol):
+    """Where a gateway listens."""
+
+    @property
+    def port(self) -> int:
+        """Its port, on this machine."""
+        ...
 
 
 class Refused(Exception):
@@ -52,9 +63,7 @@ class Client:
         host: The address to connect to.
     """
 
-    def __init__(
-        self, gateway: LiveGateway, *, path: str = "/", source: str | None = None, host: str = "127.0.0.1"
-    ) -> None:
+    def __init__(self, gateway: Place, *, path: str = "/", source: str | None = None, host: str = "127.0.0.1") -> None:
         more: dict[str, Any] = {} if source is None else {"source_address": (source, 0)}
         self._open = ExitStack()
         url = f"ws://{host}:{gateway.port}{path}"
@@ -163,6 +172,13 @@ class Client:
                 self.unread.append(self.next())
         except ConnectionClosed as end:
             return (end.rcvd.code, end.rcvd.reason) if end.rcvd is not None else (1006, "")
+
+    def break_off(self) -> None:
+        """Leave as a machine does that loses its network: no closing handshake, a reset."""
+        raw = self.socket.socket
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raw.shutdown(socket.SHUT_RD)  # wakes the library's reader, which then closes it
+        self.close()
 
     def close(self) -> None:
         """Leave in good order."""

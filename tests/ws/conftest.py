@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from tests.doors.client import Reply, chat
 from tests.fakes.configuration import upstream_configuration
 from tests.fakes.upstream import FakeUpstream
 from tests.live_gateway import LiveGateway, configuration
@@ -61,6 +63,13 @@ def dial(live: LiveGateway, upstream: FakeUpstream) -> Iterator[Callable[..., Cl
 def client(dial: Callable[..., Client]) -> Client:
     """A connection that has been let in."""
     return dial().admitted()
+
+
+@pytest.fixture
+def http() -> Iterator[Callable[..., Future[Reply]]]:
+    """Post a chat completion from a thread; takes what ``tests.doors.client.chat`` takes."""
+    with ThreadPoolExecutor(8) as pool:
+        yield lambda *args, **fields: pool.submit(chat, *args, **fields)
 
 
 @pytest.fixture

@@ -34,6 +34,21 @@ def using(model: JsonValue, **keys: JsonValue) -> JsonObject:
     return {**provider(**keys), "agents": {"defaults": {"model": model}}}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("temperature", "hot"), ("max_tokens", -5), ("tool_choice", 5), ("stream_options", "x")]
+)
+def test_params_hold_only_what_a_request_may_say(name: str, value: JsonValue) -> None:
+    """A value that the contract would refuse in a request is refused at the start; unknown names may say anything."""
+    assert f"agents.defaults.params.{name}: " in message_for({"agents": {"defaults": {"params": {name: value}}}})
+    check(decode({"agents": {"defaults": {"params": {f"x_{name}": value}}}}))
+
+
+@pytest.mark.parametrize("header", ["Host", "content-length", "Transfer-Encoding", "Connection"])
+def test_headers_of_the_framing_are_the_gateways_own(header: str) -> None:
+    """A configured one would break the request's own form."""
+    assert f"models.providers.up.headers.{header}: " in message_for(provider(headers={header: "x"}))
+
+
 @pytest.mark.parametrize("name", ["model", "messages", "n", "stream", "user"])
 def test_params_hold_no_field_of_a_request(name: str) -> None:
     """What only a request can decide is refused by its path, in the defaults and in an agent."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import watchfiles
+from msgspec.structs import replace
 
 from app.config import LoadedConfig, load, watch
 from app.config.watching import _directories, _Follower
@@ -60,7 +61,10 @@ def saved(file: Path, content: str) -> None:
 
 @asynccontextmanager
 async def watching(
-    file: Path, apply: Callable[[LoadedConfig], None] | None = None, meanwhile: Callable[[], None] | None = None
+    file: Path,
+    apply: Callable[[LoadedConfig], None] | None = None,
+    meanwhile: Callable[[], None] | None = None,
+    running: Callable[[LoadedConfig], LoadedConfig] = lambda loaded: loaded,
 ) -> AsyncIterator[Journal]:
     """Watch a file from its present content, under the deadline, until the block ends."""
     journal = Journal()
@@ -68,7 +72,7 @@ async def watching(
     log.setLevel(logging.INFO)
     log.propagate = False
     log.addHandler(journal)
-    loaded = load(file, {})
+    loaded = running(load(file, {}))
     if meanwhile is not None:
         meanwhile()
     async with asyncio.timeout(DEADLINE):
@@ -168,6 +172,21 @@ async def test_the_gateway_section_waits_for_a_restart(tmp_path: Path) -> None:
         assert warning == await journal.message("WARNING ")
         saved(file, "{gateway: {port: 1000}, agents: {list: [{id: 'y'}]}}")
         assert (await journal.applied()).default_agent == "y"
+
+
+@run
+async def test_a_flag_is_no_edit(tmp_path: Path) -> None:
+    """What a flag of the command line changed in ``gateway`` stays, and isn't taken for an edit of the file."""
+    file = main_file(tmp_path, "{agents: {list: [{id: 'x'}]}}")
+
+    def flagged(loaded: LoadedConfig) -> LoadedConfig:
+        gateway = replace(loaded.config.gateway, bind="lan")
+        return replace(loaded, config=replace(loaded.config, gateway=gateway))
+
+    async with watching(file, running=flagged) as journal:
+        saved(file, "{agents: {list: [{id: 'y'}]}}")
+        loaded = await journal.applied()  # the first entry there is: no warning came before it
+        assert ("y", "lan") == (loaded.default_agent, loaded.config.gateway.bind)
 
 
 @run

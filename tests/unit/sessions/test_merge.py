@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -16,6 +17,15 @@ from app.sessions.merge import Merge, Sent, merge
 def sent(conversation: str) -> list[Sent]:
     """Return the messages of a request."""
     return [Sent(message, message.isupper()) for message in conversation]
+
+
+def test_long_repetitive_conversations_are_matched_in_linear_time() -> None:
+    """Tens of thousands of equal messages, the worst there is, take no time worth naming: the loop waits for it."""
+    many = 20_000
+    began = time.process_time()
+    assert Merge(0, 0) == merge(["x"] + ["u"] * many, sent("u" * many + "A" + "u"))
+    assert Merge(many + 1, many) == merge(["x"] + ["A"] * many, sent("A" * many + "u"))
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,461 @@
+"""``agent``, ``agent.wait`` and ``chat.send``: runs begun over the WebSocket, as they go and as they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests import npm
+from tests.doors.client import chat
+from tests.fakes.script import chunk, error, event, stream, words
+from tests.fakes.upstream import FakeUpstream
+from tests.live_gateway import LiveGateway
+from tests.ws.answers import LATE, begun, halting, sent
+from tests.ws.client import Client, Refused, new_key, said, text_of
+
+Dial = Callable[..., Client]
+
+USAGE = {"input": 11, "output": 7, "total": 18}
+
+
+class TestAgent:
+    """One run, told to whoever began it."""
+
+    def test_two_answers_and_the_events_between_them(self, client: Client, upstream: FakeUpstream, key: str) -> None:
+        """Accepted; it begins; the text grows; it ends; the result. In this order, numbered, nothing else between."""
+        upstream.play(stream(*words("Hel", "lo ", "you")))
+        client.call("health")
+        run = new_key()
+        request = client.request("agent", {"message": "hi", "idempotencyKey": run, "sessionKey": key})
+        accepted, *events, done = [client.next() for _ in range(7)]
+
+        assert (request, "accepted", run) == (
+            accepted["id"],
+            accepted["payload"]["status"],
+            accepted["payload"]["runId"],
+        )
+        assert ["agent"] * 5 == [frame["event"] for frame in events]
+        payloads = [frame["payload"] for frame in events]
+        assert [1, 2, 3, 4, 5] == [payload["seq"] for payload in payloads]
+        assert {(run, key, "main")} == {(p["runId"], p["sessionKey"], p["agentId"]) for p in payloads}
+        assert ["start", "end"] == [p["data"]["phase"] for p in payloads if p["stream"] == "lifecycle"]
+        grown = [(p["data"]["delta"], p["data"]["text"]) for p in payloads if p["stream"] == "assistant"]
+        assert [("Hel", "Hel"), ("lo ", "Hello "), ("you", "Hello you")] == grown
+        assert (request, True, "ok") == (done["id"], done["ok"], done["payload"]["status"])
+
+    def test_the_result_says_all_there_is(self, client: Client, key: str) -> None:
+        """The text, how long it took, who answered, and the tokens that the provider counted."""
+        result = client.run("hi", sessionKey=key)
+        meta = result["result"]["meta"]
+
+        assert [{"text": "Hello, wörld", "mediaUrl": None}] == result["result"]["payloads"]
+        assert ("completed", "stop") == (result["summary"], meta["stopReason"])
+        assert {"sessionKey": key, "agentId": "main", "provider": "fake", "model": "main", "usage": USAGE} == meta[
+            "agentMeta"
+        ]
+
+    def test_events_are_valid_by_the_protocols_schema(self, client: Client) -> None:
+        """But for the session's key and the agent's id, which the protocol's own gateway sends too."""
+        client.run("hi")
+        events = client.events("agent")
+
+        assert 4 == len(events)
+        for payload in events:
+            known = {name: value for name, value in payload.items() if name not in ("sessionKey", "agentId")}
+            npm.protocol_validator("AgentEvent").validate(known)
+
+    def test_an_answer_grows_while_it_is_written(self, client: Client, upstream: FakeUpstream) -> None:
+        """The first words are there while the provider still has to say the others."""
+        upstream.play(halting("Hel", "lo"))
+        request, run = begun(client)
+
+        assert "Hel" == client.event("agent", stream="assistant")["data"]["text"]
+        assert {"runId": run, "status": "timeout"}.items() <= client.call(
+            "agent.wait", {"runId": run, "timeoutMs": 0}
+        ).items()
+        upstream.last.release()
+        assert "Hello" == text_of(client.result(request))
+
+    def test_others_do_not_hear_of_it(self, dial: Dial) -> None:
+        """``agent`` events go to the connection that began the run, and to no other."""
+        one, other = dial().admitted(), dial().admitted()
+        one.run("hi")
+
+        assert [] == other.events("agent") + other.events("chat")
+
+    def test_without_a_key_nothing_is_kept(self, client: Client) -> None:
+        """The run has a session of its own, which nobody finds afterwards; an empty key is none."""
+        for more in ({}, {"sessionKey": ""}):
+            session = client.run("hi", **more)["result"]["meta"]["agentMeta"]["sessionKey"]
+            assert session.startswith("agent:main:openai:")
+            assert client.call("sessions.describe", {"key": session})["session"] is None
+
+    def test_prompts_add_up(self, client: Client, upstream: FakeUpstream) -> None:
+        """The agent's own first, then what the request adds; the agent's parameters go with it."""
+        client.run("hi", agentId="prompted", extraSystemPrompt="Say it in Portuguese.")
+        asked = upstream.last.json
+
+        assert ["system", "user"] == [message["role"] for message in asked["messages"]]
+        assert "You are terse.\n\nSay it in Portuguese." == asked["messages"][0]["content"]
+        assert (0.1, 50, "prompted") == (asked["temperature"], asked["max_tokens"], asked["model"])
+
+    def test_an_answer_of_calls_has_no_text(self, client: Client, upstream: FakeUpstream, key: str) -> None:
+        """What a model wants called is in the history; the result has no payload then."""
+        call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+        upstream.play(stream(event(chunk({"tool_calls": [call]})), event(chunk({}, finish_reason="tool_calls"))))
+        result = client.run("hi", sessionKey=key)
+
+        assert ([], "tool_calls") == (result["result"]["payloads"], result["result"]["meta"]["stopReason"])
+        content = client.call("chat.history", {"sessionKey": key})["messages"][1]["content"]
+        assert ["toolCall"] == [part["type"] for part in content]
+
+
+class TestIdempotency:
+    """The same key is the same run, whoever sends it and when; another key is another."""
+
+    def test_on_the_same_connection(self, client: Client, upstream: FakeUpstream) -> None:
+        """It gets the answers of the first request again, and no events."""
+        params = {"message": "hi", "idempotencyKey": new_key()}
+        first = [client.result(request) for request in [client.request("agent", params)] for _ in range(2)]
+        client.events("agent")
+        again = [client.result(request) for request in [client.request("agent", params)] for _ in range(2)]
+
+        assert first == again
+        assert [] == client.events("agent")
+        assert 1 == len(upstream.exchanges)
+
+    def test_sent_twice_in_one_breath(self, client: Client, upstream: FakeUpstream) -> None:
+        """Also while the first hasn't been answered yet."""
+        params = {"message": "hi", "idempotencyKey": new_key()}
+        requests = [client.request("agent", params) for _ in range(3)]
+        results = [[client.result(request) for _ in range(2)] for request in requests]
+
+        assert results[0] == results[1] == results[2]
+        assert 1 == len(upstream.exchanges)
+
+    def test_while_it_runs_and_from_elsewhere(self, dial: Dial, upstream: FakeUpstream) -> None:
+        """Another connection joins the run, and gets its result."""
+        upstream.play(LATE)
+        one, other = dial().admitted(), dial().admitted()
+        request, run = begun(one)
+        upstream.wait()
+        joined = other.request("agent", {"message": "something else", "idempotencyKey": run})
+        assert run == other.result(joined)["runId"]
+        upstream.last.release()
+
+        assert one.result(request) == other.result(joined)
+        assert 1 == len(upstream.exchanges)
+
+    def test_after_reconnecting(self, dial: Dial, upstream: FakeUpstream) -> None:
+        """A client that lost its connection sends the request again, and gets what it missed."""
+        upstream.play(halting("Hel", "lo"))
+        one = dial().admitted()
+        _, run = begun(one)
+        upstream.wait()
+        one.break_off()
+        upstream.last.release()
+        again = dial().admitted()
+        request = again.request("agent", {"message": "hi", "idempotencyKey": run})
+
+        assert "accepted" == again.result(request)["status"]
+        assert "Hello" == text_of(again.result(request))
+        assert 1 == len(upstream.exchanges)
+
+    def test_another_key_is_another_run(self, client: Client, upstream: FakeUpstream) -> None:
+        """Whatever else is the same."""
+        client.run("hi")
+        client.run("hi")
+
+        assert 2 == len(upstream.exchanges)
+
+    def test_a_failure_is_repeated(self, client: Client, upstream: FakeUpstream) -> None:
+        """What went wrong once isn't tried again under the same key."""
+        upstream.play(error(500, {"message": "no"}))
+        params = {"message": "hi", "idempotencyKey": new_key()}
+        failures = []
+        for _ in range(2):
+            request = client.request("agent", params)
+            client.result(request)
+            failures.append({**client.response(request), "id": ""})
+
+        assert failures[0] == failures[1]
+        assert 1 == len(upstream.exchanges)
+
+    def test_chat_send_says_how_it_is_getting_on(self, client: Client, upstream: FakeUpstream, key: str) -> None:
+        """Started once; in flight while it runs; then how it ended."""
+        upstream.play(LATE)
+        run = new_key()
+        params = {"sessionKey": key, "message": "hi", "idempotencyKey": run}
+        answers = [client.call("chat.send", params) for _ in range(2)]
+        upstream.wait()
+        upstream.last.release()
+        client.call("agent.wait", {"runId": run})
+        answers.append(client.call("chat.send", params))
+
+        assert [{"runId": run, "status": status} for status in ("started", "in_flight", "ok")] == answers
+        assert 1 == len(upstream.exchanges)
+
+    def test_chat_send_says_what_went_wrong(self, client: Client, upstream: FakeUpstream, key: str) -> None:
+        """With the status ``error`` there is a sentence."""
+        upstream.play(error(500, {"message": "no"}))
+        run = sent(client, key)
+        waited = client.call("agent.wait", {"runId": run})
+        again = client.call("chat.send", {"sessionKey": key, "message": "hi", "idempotencyKey": run})
+
+        assert ("error", waited["error"]) == (again["status"], again["summary"])
+
+
+class TestWait:
+    """``agent.wait``: for a run of any connection."""
+
+    def test_for_one_that_is_over(self, dial: Dial) -> None:
+        """It says at once when it began and ended."""
+        request, run = begun(one := dial().admitted())
+        one.result(request)
+        answer = dial().admitted().call("agent.wait", {"runId": run})
+
+        assert ("ok", run) == (answer["status"], answer["runId"])
+        assert answer["startedAt"] <= answer["endedAt"]
+
+    def test_for_one_that_goes_on(self, dial: Dial, upstream: FakeUpstream) -> None:
+        """The status ``timeout`` without ``endedAt``; the run isn't disturbed by it."""
+        upstream.play(LATE)
+        one, other = dial().admitted(), dial().admitted()
+        request, run = begun(one)
+        upstream.wait()
+        answer = other.call("agent.wait", {"runId": run, "timeoutMs": 1})
+        waiting = other.request("agent.wait", {"runId": run})
+        upstream.last.release()
+
+        assert ("timeout", False) == (answer["status"], "endedAt" in answer)
+        assert "ok" == one.result(request)["status"] == other.result(waiting)["status"]
+
+    def test_for_one_that_nobody_began(self, client: Client) -> None:
+        """Its name is in the answer."""
+        with pytest.raises(Refused, match="there is no run 'nothing'"):
+            client.call("agent.wait", {"runId": "nothing"})
+
+    def test_for_one_that_failed(self, client: Client, upstream: FakeUpstream, key: str) -> None:
+        """It says what went wrong."""
+        upstream.play(error(500, {"message": "no"}))
+        answer = client.call("agent.wait", {"runId": sent(client, key)})
+
+        assert ("error", True) == (answer["status"], bool(answer["error"]))
+        assert "endedAt" in answer
+
+
+class TestBroken:
+    """The connection that began a run breaks."""
+
+    @pytest.mark.parametrize("leave", [Client.close, Client.break_off], ids=["closed", "reset"])
+    def test_the_run_goes_on(
+        self, dial: Dial, upstream: FakeUpstream, key: str, leave: Callable[[Client], None]
+    ) -> None:
+        """However the client left, its turn is answered, stored, and known by its id from elsewhere."""
+        upstream.play(halting("Hel", "lo"))
+        one, other = dial().admitted(), dial().admitted()
+        _, run = begun(one, sessionKey=key)
+        one.event("agent", stream="assistant")
+        leave(one)
+        waiting = other.request("agent.wait", {"runId": run})
+        other.call("health")
+        upstream.last.release()
+
+        assert "ok" == other.result(waiting)["status"]
+        history = other.call("chat.history", {"sessionKey": key})["messages"]
+        assert [("user", "hi"), ("assistant", "Hello")] == [said(message) for message in history]
+
+    def test_leaving_at_any_time_is_no_error(self, dial: Dial, live: LiveGateway, upstream: FakeUpstream) -> None:
+        """Before the challenge is read, before the handshake, with requests under way: the log stays clean."""
+        before = len(live.log)
+        for _ in range(5):
+            dial().break_off()
+            dial().close()
+            busy = dial().admitted()
+            for _ in range(20):
+                busy.request("sessions.list")
+            busy.break_off()
+
+        assert 1 == dial().admitted().call("status")["connections"]
+        assert "Traceback" not in live.log[before:]
+
+
+class TestChat:
+    """``chat.send``: a turn, told to everybody who may read."""
+
+    def test_everybody_hears_of_it(self, dial: Dial, upstream: FakeUpstream, key: str) -> None:
+        """Whoever began it and others get the same events: the text as it grows, and how it ended."""
+        upstream.play(stream(*words("Hel", "lo")))
+        one, other = dial().admitted(), dial().admitted(scopes=["operator.read"])
+        run = sent(one, key)
+        ends = [client.event("chat", state="final") for client in (one, other)]
+        grown = [client.events("chat") for client in (one, other)]
+
+        assert ends[0] == ends[1]
+        assert grown[0] == grown[1]
+        assert [("delta", "Hel", 1), ("delta", "lo", 2)] == [(e["state"], e["deltaText"], e["seq"]) for e in grown[0]]
+        assert (("assistant", "Hello"), USAGE, "stop", 3) == (
+            said(ends[0]["message"]),
+            ends[0]["usage"],
+            ends[0]["stopReason"],
+            ends[0]["seq"],
+        )
+        assert {(run, key, "main")} == {(e["runId"], e["sessionKey"], e["agentId"]) for e in [*grown[0], ends[0]]}
+
+    def test_who_may_not_read_hears_nothing(self, dial: Dial, key: str) -> None:
+        """A connection without any scope gets no events of others."""
+        one, deaf = dial().admitted(), dial().admitted(scopes=["operator.pairing"])
+        sent(one, key)
+        one.event("chat", state="final")
+        with pytest.raises(Refused, match="missing scope"):
+            deaf.call("health")
+
+        assert ["connect.challenge"] == [frame["event"] for frame in deaf.unread]
+
+    def test_events_are_valid_by_the_protocols_schema(self, client: Client, upstream: FakeUpstream, key: str) -> None:
+        """Growing, done, failed and aborted."""
+        upstream.play(stream(*words("Hel", "lo")), error(500, {"message": "no"}), LATE)
+        for _ in range(2):
+            client.call("agent.wait", {"runId": sent(client, key)})
+        sent(client, key)
+        upstream.wait(3)
+        client.call("chat.abort", {"sessionKey": key})
+        seen = [client.event("chat", state=state) for state in ("delta", "final", "error", "aborted")]
+
+        for payload in seen:
+            npm.protocol_validator("ChatEvent").validate(payload)
+
+    def test_turns_of_one_session_take_turns(self, client: Client, upstream: FakeUpstream, key: str) -> None:
+        """In the order they were sent, each seeing what the ones before it said."""
+        upstream.play(LATE, stream(*words("two")), stream(*words("three")))
+        runs = [sent(client, key, text) for text in ("a", "b", "c")]
+        upstream.wait()
+        assert 1 == len(upstream.exchanges)
+        upstream.last.release()
+        ends = [client.event("chat", state="final", runId=run) for run in runs]
+
+        assert ["late", "two", "three"] == [said(end["message"])[1] for end in ends]
+        assert ["a", "late", "b", "two", "c"] == [message["content"] for message in upstream.last.json["messages"]]
+
+    def test_a_message_is_what_it_says(self, client: Client, upstream: FakeUpstream, key: str) -> None:
+        """Also when it begins with a slash: there are no commands."""
+        sent(client, key, "/reset")
+        client.event("chat", state="final")
+
+        assert [{"role": "user", "content": "/reset"}] == upstream.last.json["messages"]
+
+
+class TestFailures:
+    """Runs that don't get to their end."""
+
+    @pytest.mark.parametrize(
+        ("status", "code", "details"),
+        [(500, "UNAVAILABLE", "odd"), (400, "INVALID_REQUEST", "odd"), (429, "UNAVAILABLE", "odd")],
+    )
+    def test_a_failure_is_an_error_with_a_result(
+        self, client: Client, upstream: FakeUpstream, status: int, code: str, details: str
+    ) -> None:
+        """``ok`` is false, the error says which, and the payload is an ``AgentResult`` all the same."""
+        upstream.play(error(status, {"message": "no", "code": "odd"}))
+        request, run = begun(client)
+        answer = client.response(request)
+
+        assert (False, code, details) == (answer["ok"], answer["error"]["code"], answer["error"]["details"]["code"])
+        assert {"runId": run, "status": "error", "summary": answer["error"]["message"]} == answer["payload"]
+        end = client.event("agent", stream="lifecycle", seq=2)["data"]
+        assert ("error", answer["error"]["message"]) == (end["phase"], end["error"])
+
+    def test_a_failure_in_the_middle(self, client: Client, upstream: FakeUpstream, key: str) -> None:
+        """What was said until then was told, but is not kept."""
+        upstream.play(stream(*words("Hel", "lo")[:2], event({"error": {"message": "no", "type": "server_error"}})))
+        request, _ = begun(client, sessionKey=key)
+
+        assert client.response(request)["ok"] is False
+        assert "Hel" == client.event("agent", stream="assistant")["data"]["text"]
+        assert [] == client.call("chat.history", {"sessionKey": key})["messages"]
+
+    def test_a_session_goes_on_after_a_failure(self, client: Client, upstream: FakeUpstream, key: str) -> None:
+        """As if the failed turn had not been."""
+        upstream.play(error(500, {"message": "no"}), stream(*words("yes")))
+        request, _ = begun(client, "one", sessionKey=key)
+        assert client.response(request)["ok"] is False
+        client.run("two", sessionKey=key)
+
+        assert [{"role": "user", "content": "two"}] == upstream.last.json["messages"]
+
+    @pytest.mark.parametrize(
+        ("status", "code", "kind"),
+        [(500, None, "unknown"), (429, None, "rate_limit"), (400, "context_length_exceeded", "context_length")],
+    )
+    def test_chat_says_what_kind_of_failure(
+        self, client: Client, upstream: FakeUpstream, key: str, status: int, code: str | None, kind: str
+    ) -> None:
+        """In the protocol's words."""
+        upstream.play(error(status, {"message": "no", "code": code}))
+        sent(client, key)
+
+        assert kind == client.event("chat", state="error")["errorKind"]
+
+    def test_time_runs_out(self, client: Client, upstream: FakeUpstream) -> None:
+        """The agent's time: ``ok`` with the status ``timeout``, as the protocol has it, and the provider is let go."""
+        upstream.play(LATE)
+        request, run = begun(client, agentId="hasty")
+        answer = client.response(request)
+
+        assert (True, "timeout", "timeout") == (
+            answer["ok"],
+            answer["payload"]["status"],
+            answer["payload"]["stopReason"],
+        )
+        assert "error" == client.event("agent", stream="lifecycle", seq=2)["data"]["phase"]
+        waited = client.call("agent.wait", {"runId": run})
+        assert ("timeout", "timeout", True) == (waited["status"], waited["stopReason"], "endedAt" in waited)
+        upstream.last.wait_closed()
+
+    def test_the_clients_time_runs_out(self, client: Client, upstream: FakeUpstream, key: str) -> None:
+        """``timeoutMs`` of ``chat.send``, where that is less than the agent's; 0 is no limit."""
+        upstream.play(LATE)
+        sent(client, key, timeoutMs=50)
+        assert "timeout" == client.event("chat", state="error")["errorKind"]
+        upstream.last.wait_closed()
+        upstream.reset()
+
+        assert "ok" == client.call("agent.wait", {"runId": sent(client, key, timeoutMs=0)})["status"]
+
+    def test_nobody_there(self, client: Client) -> None:
+        """A provider that can't be reached is one that is not available."""
+        request, _ = begun(client, agentId="lost")
+
+        assert "UNAVAILABLE" == client.response(request)["error"]["code"]
+
+
+class TestChanged:
+    """``sessions.changed``: to whoever subscribed."""
+
+    def test_only_subscribers_hear_of_changes(self, dial: Dial, live: LiveGateway, key: str) -> None:
+        """Of turns of either door, of a reset and of a deletion; of nothing when nothing was there to delete."""
+        one, other = dial().admitted(), dial().admitted()
+        assert {"subscribed": True} == one.call("sessions.subscribe")
+        other.run("one", sessionKey=key)
+        chat(live, "two", headers={"x-zero-session-key": key})
+        other.call("sessions.reset", {"key": key})
+        other.call("sessions.delete", {"key": key})
+        other.call("sessions.delete", {"key": key})
+        other.run("stateless")
+
+        seen = [(e["sessionKey"], e["agentId"], e["reason"]) for e in one.events("sessions.changed")]
+        assert [(key, "main", reason) for reason in ("update", "update", "reset", "delete")] == seen
+        assert [] == other.events("sessions.changed")
+
+    def test_it_can_be_ended(self, client: Client, key: str) -> None:
+        """After ``sessions.unsubscribe`` nothing comes any more; twice is no error."""
+        client.call("sessions.subscribe")
+        client.call("sessions.subscribe")
+        client.run("one", sessionKey=key)
+        assert 1 == len(client.events("sessions.changed"))
+        assert {"subscribed": False} == client.call("sessions.unsubscribe")
+        client.call("sessions.unsubscribe")
+        client.run("two", sessionKey=key)
+
+        assert [] == client.events("sessions.changed")
