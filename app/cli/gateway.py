@@ -23,8 +23,6 @@ from app.engines.registry import registered_engines
 from app.security.secret import ENVIRONMENT, resolve_secret
 from app.ws.connection import MAX_PAYLOAD
 
-GRACE_SECONDS = 25
-"""How long runs may go on after SIGTERM before they are aborted."""
 ABORT_SECONDS = 5
 """How long aborted runs have to tell their clients before the connections are cut."""
 _LEVELS = ("critical", "error", "warning", "info", "debug")
@@ -101,7 +99,7 @@ def command(
         proxy_headers=False,
         server_header=False,
         access_log=False,
-        timeout_graceful_shutdown=GRACE_SECONDS + ABORT_SECONDS,
+        timeout_graceful_shutdown=round(loaded.config.gateway.drain_seconds) + ABORT_SECONDS,
         log_config=None,
     )
     server = _Server(config, gateway, _banner(loaded, environ, listen_port, dev=dev))
@@ -128,8 +126,8 @@ class _Server(uvicorn.Server):
         self._gateway.websocket.hub.announce_shutdown()
         await asyncio.sleep(0)
         # A run that isn't done in time ends with an error of ours, not with a connection that uvicorn cuts.
-        runs = self._gateway.runs.active
-        abort = asyncio.get_running_loop().call_later(GRACE_SECONDS, runs.abort_all, "the gateway is stopping")
+        runs, seconds = self._gateway.runs.active, self._gateway.loaded.config.gateway.drain_seconds
+        abort = asyncio.get_running_loop().call_later(seconds, runs.abort_all, "the gateway is stopping")
         try:
             await super().shutdown(sockets)
         finally:

@@ -101,12 +101,14 @@ class Gateway(Section, frozen=True, kw_only=True):
     """Configure the listening side; changes here need a restart.
 
     ``bind`` is "loopback" (127.0.0.1), "lan" (0.0.0.0) or an IP address; without ``port`` see ``location.port``.
-    ``remote`` is for commands only, and makes no difference to a gateway that is served.
+    ``remote`` is for commands only, and makes no difference to a gateway that is served. ``drain_seconds`` is how long
+    runs may go on once the gateway was asked to stop.
     """
 
     port: Port | None = None
     bind: str = "loopback"
     auth: Auth = Auth()
+    drain_seconds: SecondsOrOff = 25.0
     trusted_proxies: tuple[str, ...] = ()
     http: Http = Http()
     remote: Remote | None = None

@@ -18,6 +18,8 @@ import json5
 import pytest
 
 from tests.cli.command import ZERO, environ, zero
+from tests.fakes.script import Pause
+from tests.fakes.upstream import FakeUpstream
 from tests.live_gateway import LiveGateway, configuration, free_port
 
 
@@ -229,6 +231,39 @@ class TestGateway:
         rest = ended(process, how)
 
         assert time.monotonic() - began < 10
+        assert "Traceback" not in rest
+
+    def test_aborts_what_is_not_done_in_time(self, tmp_path: Path) -> None:
+        """After ``drainSeconds`` a run ends with our error in OpenAI's shape, not with a connection that is cut."""
+        upstream = FakeUpstream()
+        upstream.play([Pause()])
+        provider = {"baseUrl": upstream.base_url, "api": "openai-completions"}
+        config = configuration(
+            gateway={"drainSeconds": 0.3},
+            models={"providers": {"fake": provider}},
+            agents={"list": [{"id": "main", "model": "fake/main"}]},
+        )
+        path = tmp_path / "zero.json"
+        path.write_text(json.dumps(config))
+        port = free_port()
+        process, _ = served(tmp_path, "--config", str(path), "--port", str(port))
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            body = json.dumps({"model": "zero", "messages": [{"role": "user", "content": "oi"}]})
+            token = configuration()["gateway"]["auth"]["token"]
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+            connection.request("POST", "/v1/chat/completions", body, headers)
+            upstream.wait(1)
+        finally:
+            process.send_signal(signal.SIGTERM)
+        response = connection.getresponse()
+        error = json.load(response)["error"]
+        connection.close()
+        rest = ended(process)
+        upstream.stop()
+
+        assert (503, "run_aborted", "false") == (response.status, error["code"], response.headers["x-should-retry"])
+        assert response.headers["x-request-id"]
         assert "Traceback" not in rest
 
     def test_believes_only_its_own_proxies(self, tmp_path: Path) -> None:

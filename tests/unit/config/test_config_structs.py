@@ -20,6 +20,7 @@ def test_the_empty_configuration_has_the_documented_defaults() -> None:
                 "password": None,
                 "rateLimit": {"enabled": True, "maxFailures": 10, "windowSeconds": 60.0, "lockoutSeconds": 60.0},
             },
+            "drainSeconds": 25.0,
             "trustedProxies": [],
             "http": {
                 "endpoints": {
