@@ -49,7 +49,7 @@ def test_the_answer_comes_as_it_is_generated(live: LiveGateway, service: FakeUps
 
 
 def test_ctrl_c_stops_the_answer_and_nothing_else(live: LiveGateway, service: FakeUpstream) -> None:
-    """The run ends at once, nothing of the turn is kept, and the conversation goes on; at the prompt it does no harm."""
+    """The run ends at once and nothing of the turn is kept; at the prompt it does no harm."""
     service.play(stream(HELLO, Pause()), stream(*words("fine.")))
     with Terminal(live, "chat") as terminal:
         terminal.until(PROMPT)

@@ -55,7 +55,7 @@ def test_the_documentation_has_every_command_and_option(name: str) -> None:
     title = f"## {name}\n"
     assert title in DOCUMENT
     section = DOCUMENT.split(title)[1].split("\n## ")[0]
-    shared = DOCUMENT.split("## Which gateway\n")[1].split("\n## ")[0] if "[which gateway]" in section else ""
+    shared = DOCUMENT.split("## Which gateway\n")[1].split("\n## ")[0] if "(#which-gateway)" in section else ""
     for parameter in COMMANDS[name].params:
         words = parameter.opts if isinstance(parameter, click.Option) else [parameter.make_metavar(click.Context(main))]
         for word in words:
