@@ -49,7 +49,7 @@ _LEVELS = ("critical", "error", "warning", "info", "debug")
     "ZERO_GATEWAY_TOKEN, for a configuration without a secret, is better.",
 )
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; only 1 so far.")
-@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True, help="How much to tell.")
 @click.option(
     "--dev", is_flag=True, help="For trying it out: print the secret and a curl line; make a token if none is set."
 )

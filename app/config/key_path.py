@@ -62,4 +62,9 @@ def key_path(text: str) -> KeyPath:
 
 
 def _quoted(key: str) -> str:
-    return '"' + "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" for c in key) + '"'
+    return '"' + "".join(c if c.isprintable() and c not in '"\\' else _escaped(c) for c in key) + '"'
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))

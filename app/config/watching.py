@@ -106,7 +106,7 @@ class _Follower:
         self.files = files
 
     def _take(self, fresh: LoadedConfig) -> None:
-        if fresh.written_gateway != self._written_gateway:
+        if replace(fresh.written_gateway, remote=self._written_gateway.remote) != self._written_gateway:
             self._log.warning("gateway.* in %s was changed: restart the gateway to apply it.", fresh.path)
         fresh = replace(fresh, config=replace(fresh.config, gateway=self._running.config.gateway))
         if fresh.config == self._running.config:

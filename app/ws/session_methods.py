@@ -32,6 +32,8 @@ from app.contract.frames import (
     SessionsSubscribeResult,
 )
 from app.errors import StoreUnavailable
+from app.routing.agent_name import DEFAULT_ALIAS
+from app.routing.session_key import full_key, parse_requested
 from app.runs.run import Runs
 from app.sessions.message import Message
 from app.sessions.store import SessionRecord, SessionStore, StoreError
@@ -127,15 +129,15 @@ class SessionMethods:
 
     async def delete(self, params: SessionsDeleteParams, _caller: Caller) -> SessionsDeleteResult:
         """Remove a session."""
-        target = target_of(params.agent_id or "", params.key, self._current())
-        key = target.session_key
+        key = self._key(params.key, params.agent_id or "")
         self._abort(key, "its session was deleted")
         try:
+            record = await self._store.session(key)
             deleted = await self._store.delete(key)
         except StoreError as error:
             raise StoreUnavailable from error
-        if deleted:
-            self._runs.changes.publish(key, target.agent.id, "delete")
+        if deleted and record is not None:
+            self._runs.changes.publish(key, record.agent_id, "delete")
         return SessionsDeleteResult(key=key, deleted=deleted, archived=[])
 
     async def subscribe(self, _params: SessionsSubscribeParams, caller: Caller) -> SessionsSubscribeResult:
@@ -222,6 +224,10 @@ class SessionMethods:
             raise StoreUnavailable from error
 
     def _key(self, key: str, agent_id: str = "") -> str:
+        requested = parse_requested(key)
+        if requested.agent_id is not None and requested.agent_id != DEFAULT_ALIAS and not agent_id:
+            # Its agent may have left the configuration; the session is still there to be shown or removed.
+            return full_key(requested.agent_id, requested.rest)
         return target_of(agent_id, key, self._current()).session_key
 
     def _abort(self, key: str, why: str) -> None:

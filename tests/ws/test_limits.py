@@ -16,11 +16,11 @@ from websockets.asyncio.client import connect
 
 from tests.doors.client import CHAT, ask
 from tests.fakes.configuration import upstream_configuration
-from tests.fakes.script import stream, words
+from tests.fakes.script import Pause, stream, words
 from tests.fakes.upstream import FakeUpstream
 from tests.live_gateway import TOKEN, LiveGateway
 from tests.official import Json
-from tests.ws.answers import halting
+from tests.ws.answers import begun, halting
 from tests.ws.client import SECONDS, Client, Frame, handshake, new_key
 from tests.ws.process import MIB, memory, peak_memory
 
@@ -62,13 +62,18 @@ class TestSlowReader:
 
     def test_one_that_reads_gets_everything(self, client: Client, upstream: FakeUpstream) -> None:
         """As much in all as would be too much at once."""
-        upstream.play(stream(*words(*["x" * 20_000] * 60)))
-        client.run("hi")
-        texts = [payload["data"]["text"] for payload in client.events("agent", stream="assistant")]
+        first, *pieces, end, usage, done = words(*["x" * 20_000] * 60)
+        paced = [step for piece in pieces for step in (piece, Pause())]
+        upstream.play(stream(first, *paced, end, usage, done))
+        request, _ = begun(client)
+        exchange, sizes = upstream.wait(), []
+        for _ in pieces:
+            sizes.append(len(client.event("agent", stream="assistant")["data"]["text"]))
+            exchange.release()
 
-        assert 60 == len(texts)
-        assert sum(map(len, texts)) > 32 * MIB
-        assert 60 * 20_000 == len(texts[-1])
+        assert [20_000 * (number + 1) for number in range(60)] == sizes
+        assert sum(sizes) > 4 * 8 * MIB
+        assert "ok" == client.result(request)["status"]
 
 
 def test_many_clients_of_both_doors(

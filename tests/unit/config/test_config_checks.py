@@ -74,6 +74,8 @@ def test_params_hold_no_field_of_a_request(name: str) -> None:
         provider(models=[]),
         {"gateway": {"bind": "lan", "auth": {"mode": "token", "token": "ü-ok with blank\n"}}},
         {"gateway": {"bind": "::1", "auth": {"mode": "none"}}},
+        {"gateway": {"remote": {"url": "ws://10.0.0.7:18789"}}},
+        {"gateway": {"remote": {"url": "wss://[fd00::1]/zero", "token": "t", "password": "p"}}},
         {"gateway": {"bind": "127.0.0.2", "auth": {"mode": "none"}}},
         {"gateway": {"bind": "loopback", "auth": {"mode": "none"}}},
         {"gateway": {"trustedProxies": ["10.0.0.7", "10.0.0.0/8", "::1", "fd00::/8", "0.0.0.0/0"]}},
@@ -313,3 +315,32 @@ def test_trusted_proxies_are_addresses_or_networks(proxy: str) -> None:
         "gateway.trustedProxies[1]: not an IP address or network. "
         'Write an address ("10.0.0.7") or a network with no host bits set ("10.0.0.0/8").'
     )
+
+
+@pytest.mark.parametrize("url", ["", "gateway", "http://x", "ws://", "ws://x:0", "ws://x y", "127.0.0.1:18789"])
+def test_a_remote_gateway_has_a_websocket_url(url: str) -> None:
+    """Only an absolute ws or wss URL is accepted."""
+    assert message_for({"gateway": {"remote": {"url": url}}}) == (
+        'gateway.remote.url: not a ws or wss URL. Write it like "ws://gateway.example.com:18789".'
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("wss://u:s3cret@x", "the URL holds a user name or password. Put credentials in token or password."),
+        ("wss://x/?token=s3cret", "the URL has a query or a fragment. End it with the path."),
+    ],
+)
+def test_a_remote_gateways_url_holds_no_secret(url: str, fault: str) -> None:
+    """Secrets have keys of their own, which are not shown."""
+    assert message_for({"gateway": {"remote": {"url": url}}}) == f"gateway.remote.url: {fault}"
+
+
+@pytest.mark.parametrize(("key", "variable"), [("token", "ZERO_GATEWAY_TOKEN"), ("password", "ZERO_GATEWAY_PASSWORD")])
+def test_a_remote_gateways_secret_can_be_sent(key: str, variable: str) -> None:
+    """The rules are those of the gateway's own secret."""
+    assert message_for({"gateway": {"remote": {"url": "ws://x", key: " "}}}) == (
+        f"gateway.remote.{key}: the secret is empty. Write one, or remove the key to use {variable}."
+    )
+    assert "control characters" in message_for({"gateway": {"remote": {"url": "ws://x", key: "a\0b"}}})

@@ -33,6 +33,7 @@ def test_the_empty_configuration_has_the_documented_defaults() -> None:
                     }
                 }
             },
+            "remote": None,
         },
         "agents": {
             "defaults": {
@@ -79,7 +80,10 @@ def test_no_secret_is_in_repr() -> None:
     """Neither repr nor rich's repr of any part around it shows a secret; the rest is there to read."""
     config = msgspec.convert(
         {
-            "gateway": {"auth": {"token": "s3cret-token", "password": "s3cret-password"}},
+            "gateway": {
+                "auth": {"token": "s3cret-token", "password": "s3cret-password"},
+                "remote": {"url": "ws://x", "token": "s3cret-token", "password": "s3cret-password"},
+            },
             "models": {
                 "providers": {
                     "p": {"baseUrl": "https://x/v1", "apiKey": "s3cret-key", "headers": {"X-Team": "s3cret-header"}}
@@ -98,6 +102,7 @@ def test_no_secret_is_in_repr() -> None:
         "headers={'X-Team': '***'}, models=None)"
     )
     assert "token='***'" in repr(auth)
+    assert "Remote(url='ws://x', token='***', password='***')" == repr(config.gateway.remote)
     assert auth.token == "s3cret-token"
 
 
