@@ -137,7 +137,7 @@ def _described(option: inspect.Type) -> str:
 
 def _bounds(option: inspect.IntType | inspect.FloatType) -> str:
     if option.le is not None:
-        return f" from {option.ge} to {option.le}"
+        return f" from {option.ge:g} to {option.le:g}"
     if option.gt is not None:
-        return f" greater than {option.gt}"
-    return "" if option.ge is None else f" of at least {option.ge}"
+        return f" greater than {option.gt:g}"
+    return "" if option.ge is None else f" of at least {option.ge:g}"

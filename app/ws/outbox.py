@@ -28,7 +28,7 @@ class Outbox:
 
     def __init__(self, overflow: Callable[[], None]) -> None:
         self._overflow = overflow
-        self._frames: deque[str] = deque()
+        self._frames: deque[tuple[str, int]] = deque()
         self._bytes = 0
         self._seq = 0
         self._full = False
@@ -54,23 +54,23 @@ class Outbox:
         """Send what is queued, as fast as the client takes it, until cancelled."""
         while True:
             while self._frames:
-                text = self._frames[0]
+                text, size = self._frames[0]
                 await send(text)
                 self._frames.popleft()
-                self._bytes -= len(text)
+                self._bytes -= size
             self._ready.clear()
             await self._ready.wait()
 
     async def flush(self, send: Callable[[str], Awaitable[None]]) -> None:
         """Send what is queued, once."""
         while self._frames:
-            await send(self._frames.popleft())
+            await send(self._frames.popleft()[0])
         self._bytes = 0
 
     def _put(self, frame: EventFrame | ResponseFrame) -> None:
-        text = _encoder.encode(frame).decode()
-        self._frames.append(text)
-        self._bytes += len(text)
+        data = _encoder.encode(frame)
+        self._frames.append((data.decode(), len(data)))
+        self._bytes += len(data)
         self._ready.set()
         if self._bytes > MAX_BUFFERED_BYTES:
             self._full = True

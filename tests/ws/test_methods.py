@@ -361,7 +361,7 @@ class TestSessions:
             ("agent", {"agentId": "nobody"}),
             ("agent", {"sessionKey": "agent:nobody:x"}),
             ("chat.send", {"sessionKey": "x", "agentId": "nobody"}),
-            ("chat.history", {"sessionKey": "agent:nobody:x"}),
+            ("chat.history", {"sessionKey": "x", "agentId": "nobody"}),
         ],
     )
     def test_unknown_agents_are_named(self, client: Client, method: str, more: Json) -> None:
@@ -370,6 +370,14 @@ class TestSessions:
             client.call(method, params(method, **more))
         npm.protocol_validator("UnknownAgentIdErrorDetails").validate(failure.value.details)
         assert {"code": "UNKNOWN_AGENT_ID", "agentId": "nobody"} == failure.value.details
+
+
+    def test_a_session_outlives_its_agent(self, client: Client) -> None:
+        """A full key is enough to look at a session and to remove it, whether its agent is still configured or not."""
+        key = "agent:nobody:x"
+        assert [] == client.call("chat.history", params("chat.history", sessionKey=key))["messages"]
+        assert client.call("sessions.describe", {"key": key})["session"] is None
+        assert client.call("sessions.delete", {"key": key})["deleted"] is False
 
 
 class TestParams:
