@@ -371,7 +371,6 @@ class TestSessions:
         npm.protocol_validator("UnknownAgentIdErrorDetails").validate(failure.value.details)
         assert {"code": "UNKNOWN_AGENT_ID", "agentId": "nobody"} == failure.value.details
 
-
     def test_a_session_outlives_its_agent(self, client: Client) -> None:
         """A full key is enough to look at a session and to remove it, whether its agent is still configured or not."""
         key = "agent:nobody:x"
