@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,31 +13,14 @@ from tests import npm
 from tests.doors.client import ask
 from tests.live_gateway import TOKEN, LiveGateway, configuration
 from tests.official import Json
+from tests.ws.calls import refused
 from tests.ws.client import CLIENT, Client, Refused, handshake, text_of
 from tests.ws.contract import EVENTS, METHODS
 
 ALL = ["operator.admin", "operator.read", "operator.write"]
-STRANGER = "127.0.0.3"
-SIXTY_FOUR_KIB = 64 * 1024
 
 Dial = Callable[..., Client]
 Start = Callable[..., LiveGateway]
-
-
-def refused(client: Client, params: Json) -> tuple[Refused, int]:
-    """Try to connect, in vain; return the answer and the code with which the gateway then closes."""
-    with pytest.raises(Refused) as failure:
-        client.call("connect", params)
-    return failure.value, client.closed()[0]
-
-
-@pytest.fixture(scope="module")
-def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
-    """A gateway that locks out after three failures."""
-    config = configuration()
-    config["gateway"]["auth"] = {"token": TOKEN, "rateLimit": {"maxFailures": 3}}
-    with LiveGateway(tmp_path_factory.mktemp("limited"), config) as live:
-        yield live
 
 
 class TestChallenge:
@@ -162,53 +144,6 @@ class TestSecret:
         assert 4 == dial(live).admitted(auth={"token": "anything"}).hello["protocol"]
 
 
-class TestLockOut:
-    """``gateway.auth.rateLimit`` counts both doors' failures together."""
-
-    def codes(self, dial: Dial, live: LiveGateway, token: str, source: str, times: int = 1) -> list[str]:
-        """Connect with a token that is not accepted, from an address; return what each time was wrong."""
-        tries = (refused(dial(live, source=source), handshake(auth={"token": token})) for _ in range(times))
-        return [failure.details["code"] for failure, _ in tries]
-
-    def test_wrong_secrets_over_websocket_lock_http_out(self, dial: Dial, limited: LiveGateway) -> None:
-        """After three of them even the right secret has to wait, on both doors; other addresses don't."""
-        source = "127.0.0.11"
-        assert ["AUTH_TOKEN_MISMATCH"] * 3 == self.codes(dial, limited, "wrong", source, 3)
-
-        reply = ask(limited, "GET", "/v1/models", source=source)
-        assert (429, "too_many_auth_failures", None) == reply.summary
-        assert ["AUTH_RATE_LIMITED"] == self.codes(dial, limited, TOKEN, source)
-        assert 200 == ask(limited, "GET", "/v1/models", source="127.0.0.12").status
-        assert 4 == dial(limited, source="127.0.0.12").admitted().hello["protocol"]
-
-    def test_wrong_secrets_over_http_lock_websocket_out(self, dial: Dial, limited: LiveGateway) -> None:
-        """The client is told when to try again, and that waiting is what helps."""
-        source = "127.0.0.13"
-        statuses = [ask(limited, "GET", "/v1/models", token="wrong", source=source).status for _ in range(3)]
-        failure, code = refused(dial(limited, source=source), handshake())
-
-        assert ([401] * 3, "UNAVAILABLE", 1008) == (statuses, failure.code, code)
-        assert {"code": "AUTH_RATE_LIMITED", "recommendedNextStep": "wait_then_retry"} == failure.details
-        assert failure.error["retryable"] is True
-        assert 0 < failure.error["retryAfterMs"] <= 60_000
-
-    def test_failures_of_both_add_up(self, dial: Dial, limited: LiveGateway) -> None:
-        """One over HTTP and two over WebSocket are three."""
-        source = "127.0.0.14"
-        ask(limited, "GET", "/v1/models", token="wrong", source=source)
-        self.codes(dial, limited, "wrong", source, 2)
-
-        assert ["AUTH_RATE_LIMITED"] == self.codes(dial, limited, TOKEN, source)
-
-    def test_what_is_no_guess_does_not_count(self, dial: Dial, limited: LiveGateway) -> None:
-        """Missing secrets, wrong versions and malformed params lock nobody out."""
-        source = "127.0.0.15"
-        for params in (handshake(auth={}), handshake(minProtocol=9, maxProtocol=9), {"minProtocol": 4}) * 2:
-            refused(dial(limited, source=source), params)
-
-        assert 4 == dial(limited, source=source).admitted().hello["protocol"]
-
-
 class TestRoleAndScopes:
     """What a client is, and what it may do."""
 
@@ -273,94 +208,6 @@ class TestRoleAndScopes:
 
         assert client.call("health")["ok"] is True
         assert client.call("chat.abort", {"sessionKey": "agent:main:nobody"})["aborted"] is False
-
-
-class TestFirstFrame:
-    """What comes instead of ``connect``."""
-
-    @pytest.mark.parametrize(
-        ("frame", "id"),
-        [
-            ({"type": "req", "id": "7", "method": "health"}, "7"),
-            ({"type": "event", "event": "tick"}, "invalid"),
-            ({"type": "req", "id": "8"}, "8"),
-            ({"type": "req", "id": "9", "method": "connect", "more": 1}, "9"),
-            ({"type": "req", "id": 5, "method": "connect"}, "invalid"),
-            ([], "invalid"),
-            ("5", "invalid"),
-        ],
-        ids=str,
-    )
-    def test_another_request_is_answered_and_closed(self, dial: Dial, frame: Json, id: str) -> None:
-        """The answer says that ``connect`` comes first."""
-        client = dial()
-        client.send(frame)
-        answer = client.response(id)
-
-        assert ("INVALID_REQUEST", False) == (answer["error"]["code"], answer["ok"])
-        assert "first request must be connect" in answer["error"]["message"]
-        assert 1008 == client.closed()[0]
-
-    @pytest.mark.parametrize(
-        "frame",
-        ["hello", "", "{", '{"type": "res", "id": "1", ', '{"type": "req", "id": 5, oops}', b"{}", b""],
-        ids=repr,
-    )
-    def test_what_is_no_json_text_is_closed_without_a_word(self, dial: Dial, frame: str | bytes) -> None:
-        """A browser on the wrong port, say, gets no answer."""
-        client = dial()
-        client.send(frame)
-
-        assert 1000 == client.closed()[0]
-        assert ["connect.challenge"] == [frame["event"] for frame in client.unread]
-
-    @pytest.mark.parametrize(
-        ("params", "where"),
-        [
-            (handshake(nonsense=1), "nonsense"),
-            (handshake(client={**CLIENT, "id": "browser"}), "client.id"),
-            (handshake(client={**CLIENT, "mode": "spy"}), "client.mode"),
-            (handshake(client={**CLIENT, "version": ""}), "client.version"),
-            (handshake(auth={"secret": TOKEN}), "secret"),
-            (handshake(minProtocol="4"), "minProtocol"),
-            (handshake(minProtocol=0), "minProtocol"),
-            ({"minProtocol": 4, "maxProtocol": 4, "auth": {"token": TOKEN}}, "client"),
-            ([], ""),
-        ],
-        ids=lambda value: value if isinstance(value, str) else "",
-    )
-    def test_malformed_params_are_answered_and_closed(self, dial: Dial, params: Json, where: str) -> None:
-        """Also with the right secret. The answer names the place; the secret is not repeated."""
-        failure, code = refused(dial(), params)
-
-        assert ("INVALID_REQUEST", 1008) == (failure.code, code)
-        assert failure.message.startswith("invalid connect params: at ")
-        assert where in failure.message
-        assert TOKEN not in failure.message
-
-    def test_params_may_be_missing_only_by_mistake(self, dial: Dial) -> None:
-        """A ``connect`` without params is one with malformed params."""
-        client = dial()
-        client.send({"type": "req", "id": "1", "method": "connect"})
-
-        assert "minProtocol" in client.response("1")["error"]["message"]
-        assert 1008 == client.closed()[0]
-
-    @pytest.mark.parametrize(("size", "code"), [(SIXTY_FOUR_KIB, None), (SIXTY_FOUR_KIB + 1, 1009)])
-    def test_a_frame_has_64_kib_at_most(self, dial: Dial, size: int, code: int | None) -> None:
-        """Whoever hasn't shown the secret can't make the gateway read much."""
-        client = dial()
-        frame = json.dumps({"type": "req", "id": "1", "method": "connect", "params": handshake(userAgent="")})
-        client.send(frame.replace('"userAgent": ""', f'"userAgent": "{"x" * (size - len(frame))}"'))
-
-        assert (1009 if code else "hello-ok") == (client.closed()[0] if code else client.result("1")["type"])
-
-    def test_bytes_are_counted_and_not_characters(self, dial: Dial) -> None:
-        """A text of fewer characters than the limit may be too large all the same."""
-        client = dial()
-        client.send(json.dumps({"a": "é" * (SIXTY_FOUR_KIB // 2)}, ensure_ascii=False))
-
-        assert 1009 == client.closed()[0]
 
 
 class TestLater:

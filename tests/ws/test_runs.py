@@ -7,12 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from tests import npm
-from tests.doors.client import chat
 from tests.fakes.script import chunk, error, event, stream, words
 from tests.fakes.upstream import FakeUpstream
 from tests.live_gateway import LiveGateway
 from tests.ws.answers import LATE, begun, halting, sent
-from tests.ws.client import Client, Refused, new_key, said, text_of
+from tests.ws.client import Client, new_key, said, text_of
 
 Dial = Callable[..., Client]
 
@@ -111,140 +110,6 @@ class TestAgent:
         assert ["toolCall"] == [part["type"] for part in content]
 
 
-class TestIdempotency:
-    """The same key is the same run, whoever sends it and when; another key is another."""
-
-    def test_on_the_same_connection(self, client: Client, upstream: FakeUpstream) -> None:
-        """It gets the answers of the first request again, and no events."""
-        params = {"message": "hi", "idempotencyKey": new_key()}
-        first = [client.result(request) for request in [client.request("agent", params)] for _ in range(2)]
-        client.events("agent")
-        again = [client.result(request) for request in [client.request("agent", params)] for _ in range(2)]
-
-        assert first == again
-        assert [] == client.events("agent")
-        assert 1 == len(upstream.exchanges)
-
-    def test_sent_twice_in_one_breath(self, client: Client, upstream: FakeUpstream) -> None:
-        """Also while the first hasn't been answered yet."""
-        params = {"message": "hi", "idempotencyKey": new_key()}
-        requests = [client.request("agent", params) for _ in range(3)]
-        results = [[client.result(request) for _ in range(2)] for request in requests]
-
-        assert results[0] == results[1] == results[2]
-        assert 1 == len(upstream.exchanges)
-
-    def test_while_it_runs_and_from_elsewhere(self, dial: Dial, upstream: FakeUpstream) -> None:
-        """Another connection joins the run, and gets its result."""
-        upstream.play(LATE)
-        one, other = dial().admitted(), dial().admitted()
-        request, run = begun(one)
-        upstream.wait()
-        joined = other.request("agent", {"message": "something else", "idempotencyKey": run})
-        assert run == other.result(joined)["runId"]
-        upstream.last.release()
-
-        assert one.result(request) == other.result(joined)
-        assert 1 == len(upstream.exchanges)
-
-    def test_after_reconnecting(self, dial: Dial, upstream: FakeUpstream) -> None:
-        """A client that lost its connection sends the request again, and gets what it missed."""
-        upstream.play(halting("Hel", "lo"))
-        one = dial().admitted()
-        _, run = begun(one)
-        upstream.wait()
-        one.break_off()
-        upstream.last.release()
-        again = dial().admitted()
-        request = again.request("agent", {"message": "hi", "idempotencyKey": run})
-
-        assert "accepted" == again.result(request)["status"]
-        assert "Hello" == text_of(again.result(request))
-        assert 1 == len(upstream.exchanges)
-
-    def test_another_key_is_another_run(self, client: Client, upstream: FakeUpstream) -> None:
-        """Whatever else is the same."""
-        client.run("hi")
-        client.run("hi")
-
-        assert 2 == len(upstream.exchanges)
-
-    def test_a_failure_is_repeated(self, client: Client, upstream: FakeUpstream) -> None:
-        """What went wrong once isn't tried again under the same key."""
-        upstream.play(error(500, {"message": "no"}))
-        params = {"message": "hi", "idempotencyKey": new_key()}
-        failures = []
-        for _ in range(2):
-            request = client.request("agent", params)
-            client.result(request)
-            failures.append({**client.response(request), "id": ""})
-
-        assert failures[0] == failures[1]
-        assert 1 == len(upstream.exchanges)
-
-    def test_chat_send_says_how_it_is_getting_on(self, client: Client, upstream: FakeUpstream, key: str) -> None:
-        """Started once; in flight while it runs; then how it ended."""
-        upstream.play(LATE)
-        run = new_key()
-        params = {"sessionKey": key, "message": "hi", "idempotencyKey": run}
-        answers = [client.call("chat.send", params) for _ in range(2)]
-        upstream.wait()
-        upstream.last.release()
-        client.call("agent.wait", {"runId": run})
-        answers.append(client.call("chat.send", params))
-
-        assert [{"runId": run, "status": status} for status in ("started", "in_flight", "ok")] == answers
-        assert 1 == len(upstream.exchanges)
-
-    def test_chat_send_says_what_went_wrong(self, client: Client, upstream: FakeUpstream, key: str) -> None:
-        """With the status ``error`` there is a sentence."""
-        upstream.play(error(500, {"message": "no"}))
-        run = sent(client, key)
-        waited = client.call("agent.wait", {"runId": run})
-        again = client.call("chat.send", {"sessionKey": key, "message": "hi", "idempotencyKey": run})
-
-        assert ("error", waited["error"]) == (again["status"], again["summary"])
-
-
-class TestWait:
-    """``agent.wait``: for a run of any connection."""
-
-    def test_for_one_that_is_over(self, dial: Dial) -> None:
-        """It says at once when it began and ended."""
-        request, run = begun(one := dial().admitted())
-        one.result(request)
-        answer = dial().admitted().call("agent.wait", {"runId": run})
-
-        assert ("ok", run) == (answer["status"], answer["runId"])
-        assert answer["startedAt"] <= answer["endedAt"]
-
-    def test_for_one_that_goes_on(self, dial: Dial, upstream: FakeUpstream) -> None:
-        """The status ``timeout`` without ``endedAt``; the run isn't disturbed by it."""
-        upstream.play(LATE)
-        one, other = dial().admitted(), dial().admitted()
-        request, run = begun(one)
-        upstream.wait()
-        answer = other.call("agent.wait", {"runId": run, "timeoutMs": 1})
-        waiting = other.request("agent.wait", {"runId": run})
-        upstream.last.release()
-
-        assert ("timeout", False) == (answer["status"], "endedAt" in answer)
-        assert "ok" == one.result(request)["status"] == other.result(waiting)["status"]
-
-    def test_for_one_that_nobody_began(self, client: Client) -> None:
-        """Its name is in the answer."""
-        with pytest.raises(Refused, match="there is no run 'nothing'"):
-            client.call("agent.wait", {"runId": "nothing"})
-
-    def test_for_one_that_failed(self, client: Client, upstream: FakeUpstream, key: str) -> None:
-        """It says what went wrong."""
-        upstream.play(error(500, {"message": "no"}))
-        answer = client.call("agent.wait", {"runId": sent(client, key)})
-
-        assert ("error", True) == (answer["status"], bool(answer["error"]))
-        assert "endedAt" in answer
-
-
 class TestBroken:
     """The connection that began a run breaks."""
 
@@ -279,71 +144,6 @@ class TestBroken:
 
         assert 1 == dial().admitted().call("status")["connections"]
         assert "Traceback" not in live.log[before:]
-
-
-class TestChat:
-    """``chat.send``: a turn, told to everybody who may read."""
-
-    def test_everybody_hears_of_it(self, dial: Dial, upstream: FakeUpstream, key: str) -> None:
-        """Whoever began it and others get the same events: the text as it grows, and how it ended."""
-        upstream.play(stream(*words("Hel", "lo")))
-        one, other = dial().admitted(), dial().admitted(scopes=["operator.read"])
-        run = sent(one, key)
-        ends = [client.event("chat", state="final") for client in (one, other)]
-        grown = [client.events("chat") for client in (one, other)]
-
-        assert ends[0] == ends[1]
-        assert grown[0] == grown[1]
-        assert [("delta", "Hel", 1), ("delta", "lo", 2)] == [(e["state"], e["deltaText"], e["seq"]) for e in grown[0]]
-        assert (("assistant", "Hello"), USAGE, "stop", 3) == (
-            said(ends[0]["message"]),
-            ends[0]["usage"],
-            ends[0]["stopReason"],
-            ends[0]["seq"],
-        )
-        assert {(run, key, "main")} == {(e["runId"], e["sessionKey"], e["agentId"]) for e in [*grown[0], ends[0]]}
-
-    def test_who_may_not_read_hears_nothing(self, dial: Dial, key: str) -> None:
-        """A connection without any scope gets no events of others."""
-        one, deaf = dial().admitted(), dial().admitted(scopes=["operator.pairing"])
-        sent(one, key)
-        one.event("chat", state="final")
-        with pytest.raises(Refused, match="missing scope"):
-            deaf.call("health")
-
-        assert ["connect.challenge"] == [frame["event"] for frame in deaf.unread]
-
-    def test_events_are_valid_by_the_protocols_schema(self, client: Client, upstream: FakeUpstream, key: str) -> None:
-        """Growing, done, failed and aborted."""
-        upstream.play(stream(*words("Hel", "lo")), error(500, {"message": "no"}), LATE)
-        for _ in range(2):
-            client.call("agent.wait", {"runId": sent(client, key)})
-        sent(client, key)
-        upstream.wait(3)
-        client.call("chat.abort", {"sessionKey": key})
-        seen = [client.event("chat", state=state) for state in ("delta", "final", "error", "aborted")]
-
-        for payload in seen:
-            npm.protocol_validator("ChatEvent").validate(payload)
-
-    def test_turns_of_one_session_take_turns(self, client: Client, upstream: FakeUpstream, key: str) -> None:
-        """In the order they were sent, each seeing what the ones before it said."""
-        upstream.play(LATE, stream(*words("two")), stream(*words("three")))
-        runs = [sent(client, key, text) for text in ("a", "b", "c")]
-        upstream.wait()
-        assert 1 == len(upstream.exchanges)
-        upstream.last.release()
-        ends = [client.event("chat", state="final", runId=run) for run in runs]
-
-        assert ["late", "two", "three"] == [said(end["message"])[1] for end in ends]
-        assert ["a", "late", "b", "two", "c"] == [message["content"] for message in upstream.last.json["messages"]]
-
-    def test_a_message_is_what_it_says(self, client: Client, upstream: FakeUpstream, key: str) -> None:
-        """Also when it begins with a slash: there are no commands."""
-        sent(client, key, "/reset")
-        client.event("chat", state="final")
-
-        assert [{"role": "user", "content": "/reset"}] == upstream.last.json["messages"]
 
 
 class TestFailures:
@@ -428,34 +228,3 @@ class TestFailures:
         request, _ = begun(client, agentId="lost")
 
         assert "UNAVAILABLE" == client.response(request)["error"]["code"]
-
-
-class TestChanged:
-    """``sessions.changed``: to whoever subscribed."""
-
-    def test_only_subscribers_hear_of_changes(self, dial: Dial, live: LiveGateway, key: str) -> None:
-        """Of turns of either door, of a reset and of a deletion; of nothing when nothing was there to delete."""
-        one, other = dial().admitted(), dial().admitted()
-        assert {"subscribed": True} == one.call("sessions.subscribe")
-        other.run("one", sessionKey=key)
-        chat(live, "two", headers={"x-zero-session-key": key})
-        other.call("sessions.reset", {"key": key})
-        other.call("sessions.delete", {"key": key})
-        other.call("sessions.delete", {"key": key})
-        other.run("stateless")
-
-        seen = [(e["sessionKey"], e["agentId"], e["reason"]) for e in one.events("sessions.changed")]
-        assert [(key, "main", reason) for reason in ("update", "update", "reset", "delete")] == seen
-        assert [] == other.events("sessions.changed")
-
-    def test_it_can_be_ended(self, client: Client, key: str) -> None:
-        """After ``sessions.unsubscribe`` nothing comes any more; twice is no error."""
-        client.call("sessions.subscribe")
-        client.call("sessions.subscribe")
-        client.run("one", sessionKey=key)
-        assert 1 == len(client.events("sessions.changed"))
-        assert {"subscribed": False} == client.call("sessions.unsubscribe")
-        client.call("sessions.unsubscribe")
-        client.run("two", sessionKey=key)
-
-        assert [] == client.events("sessions.changed")

@@ -1,0 +1,105 @@
+"""What a client sends instead of a good ``connect``: how it is told, and with which code it is closed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.live_gateway import TOKEN
+from tests.official import Json
+from tests.ws.calls import refused
+from tests.ws.client import CLIENT, Client, handshake
+
+SIXTY_FOUR_KIB = 64 * 1024
+
+Dial = Callable[..., Client]
+
+
+class TestFirstFrame:
+    """What comes instead of ``connect``."""
+
+    @pytest.mark.parametrize(
+        ("frame", "id"),
+        [
+            ({"type": "req", "id": "7", "method": "health"}, "7"),
+            ({"type": "event", "event": "tick"}, "invalid"),
+            ({"type": "req", "id": "8"}, "8"),
+            ({"type": "req", "id": "9", "method": "connect", "more": 1}, "9"),
+            ({"type": "req", "id": 5, "method": "connect"}, "invalid"),
+            ([], "invalid"),
+            ("5", "invalid"),
+        ],
+        ids=str,
+    )
+    def test_another_request_is_answered_and_closed(self, dial: Dial, frame: Json, id: str) -> None:
+        """The answer says that ``connect`` comes first."""
+        client = dial()
+        client.send(frame)
+        answer = client.response(id)
+
+        assert ("INVALID_REQUEST", False) == (answer["error"]["code"], answer["ok"])
+        assert "first request must be connect" in answer["error"]["message"]
+        assert 1008 == client.closed()[0]
+
+    @pytest.mark.parametrize(
+        "frame",
+        ["hello", "", "{", '{"type": "res", "id": "1", ', '{"type": "req", "id": 5, oops}', b"{}", b""],
+        ids=repr,
+    )
+    def test_what_is_no_json_text_is_closed_without_a_word(self, dial: Dial, frame: str | bytes) -> None:
+        """A browser on the wrong port, say, gets no answer."""
+        client = dial()
+        client.send(frame)
+
+        assert 1000 == client.closed()[0]
+        assert ["connect.challenge"] == [frame["event"] for frame in client.unread]
+
+    @pytest.mark.parametrize(
+        ("params", "where"),
+        [
+            (handshake(nonsense=1), "nonsense"),
+            (handshake(client={**CLIENT, "id": "browser"}), "client.id"),
+            (handshake(client={**CLIENT, "mode": "spy"}), "client.mode"),
+            (handshake(client={**CLIENT, "version": ""}), "client.version"),
+            (handshake(auth={"secret": TOKEN}), "secret"),
+            (handshake(minProtocol="4"), "minProtocol"),
+            (handshake(minProtocol=0), "minProtocol"),
+            ({"minProtocol": 4, "maxProtocol": 4, "auth": {"token": TOKEN}}, "client"),
+            ([], ""),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_malformed_params_are_answered_and_closed(self, dial: Dial, params: Json, where: str) -> None:
+        """Also with the right secret. The answer names the place; the secret is not repeated."""
+        failure, code = refused(dial(), params)
+
+        assert ("INVALID_REQUEST", 1008) == (failure.code, code)
+        assert failure.message.startswith("invalid connect params: at ")
+        assert where in failure.message
+        assert TOKEN not in failure.message
+
+    def test_params_may_be_missing_only_by_mistake(self, dial: Dial) -> None:
+        """A ``connect`` without params is one with malformed params."""
+        client = dial()
+        client.send({"type": "req", "id": "1", "method": "connect"})
+
+        assert "minProtocol" in client.response("1")["error"]["message"]
+        assert 1008 == client.closed()[0]
+
+    @pytest.mark.parametrize(("size", "code"), [(SIXTY_FOUR_KIB, None), (SIXTY_FOUR_KIB + 1, 1009)])
+    def test_a_frame_has_64_kib_at_most(self, dial: Dial, size: int, code: int | None) -> None:
+        """Whoever hasn't shown the secret can't make the gateway read much."""
+        client = dial()
+        frame = json.dumps({"type": "req", "id": "1", "method": "connect", "params": handshake(userAgent="")})
+        client.send(frame.replace('"userAgent": ""', f'"userAgent": "{"x" * (size - len(frame))}"'))
+
+        assert (1009 if code else "hello-ok") == (client.closed()[0] if code else client.result("1")["type"])
+
+    def test_bytes_are_counted_and_not_characters(self, dial: Dial) -> None:
+        """A text of fewer characters than the limit may be too large all the same."""
+        client = dial()
+        client.send(json.dumps({"a": "é" * (SIXTY_FOUR_KIB // 2)}, ensure_ascii=False))
+
+        assert 1009 == client.closed()[0]
