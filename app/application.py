@@ -54,8 +54,9 @@ class Gateway:
         # gateway.* takes effect at the start only, so this needs no asking anew.
         gateway = loaded.config.gateway
         self.authenticator = Authenticator(resolve_secret(gateway.auth, environ), loaded.config)
-        place = str(self._machinery.place)
-        self.websocket = Door(self.runs, (self.store, place), self.authenticator, lambda: self.loaded)
+        self.websocket = Door(
+            self.runs, (self.store, loaded.config.session.store), self.authenticator, lambda: self.loaded
+        )
         self.app: ASGIApp = Edge(self._litestar(gateway.http.endpoints.chat_completions.enabled))
 
     def _litestar(self, enabled: bool) -> Litestar:

@@ -1091,4 +1091,4 @@ class UnknownAgentIdErrorDetails(Strict, kw_only=True):
     code: Literal['UNKNOWN_AGENT_ID'] = 'UNKNOWN_AGENT_ID'
 
 
-FRAMES_SHA256 = "69d513364f2393e8b19d6f84a76540dde67128feaccdc5eabb944a99fd7ca202"
+FRAMES_SHA256 = "4cc3a1bfdb2db9f528e3d9783c5f065cbc17b17ebc856780cc6ab5b67bdaafca"

@@ -94,6 +94,7 @@ def job_of(request: CreateChatCompletionRequest, body: bytes, headers: RequestHe
         messages=tuple(messages),
         parameters=parameters,
         time_limit=None if request.stream else _read_timeout(headers),
+        time_limit_name="the client (x-stainless-read-timeout)",
     )
 
 

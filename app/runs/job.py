@@ -23,6 +23,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         messages: Its other messages, in order; at least one of them from the user or a tool.
         parameters: Its other top-level fields as they were sent.
         time_limit: Seconds the caller is willing to wait, if it said so.
+        time_limit_name: Where it said so, for the message when time is up.
     """
 
     run_id: str
@@ -32,6 +33,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     parameters: Mapping[str, msgspec.Raw]
     time_limit: float | None = None
+    time_limit_name: str = "the client"
 
 
 def new_run_id() -> str:

@@ -105,7 +105,7 @@ class Runs:
         check_tools(agent, job.request)
         limit, setting = agent.timeout_seconds, f"timeoutSeconds of agent {agent.id!r}"
         if job.time_limit is not None and job.time_limit < limit:
-            limit, setting = job.time_limit, "the client (x-stainless-read-timeout)"
+            limit, setting = job.time_limit, job.time_limit_name
         try:
             async with asyncio.timeout(limit) as deadline:
                 if not job.target.stateful and agent.max_concurrent is None:

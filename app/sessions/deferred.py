@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from app.sessions.message import Message
 from app.sessions.store import SessionRecord, SessionStore, StoredMessage, StoreError
@@ -52,11 +52,20 @@ class DeferredStore:
         await store.append(session_key, agent_id, run_id, expected_head=expected_head, parent=parent, messages=messages)
 
     async def sessions(
-        self, *, limit: int, offset: int = 0, agent_id: str | None = None, since: float = 0.0, search: str = ""
+        self,
+        *,
+        limit: int,
+        offset: int = 0,
+        agent_id: str | None = None,
+        agents: Collection[str] | None = None,
+        since: float = 0.0,
+        search: str = "",
     ) -> tuple[list[SessionRecord], int]:
         """See ``SessionStore``."""
         store = await self._store()
-        return await store.sessions(limit=limit, offset=offset, agent_id=agent_id, since=since, search=search)
+        return await store.sessions(
+            limit=limit, offset=offset, agent_id=agent_id, agents=agents, since=since, search=search
+        )
 
     async def session(self, session_key: str) -> SessionRecord | None:
         """See ``SessionStore``."""

@@ -7,7 +7,7 @@ statements (docs/dependencies.md).
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import time
@@ -175,12 +175,21 @@ class SqliteStore:
                 await connection.execute(insert(_messages).prefix_with("OR IGNORE", dialect="sqlite"), rows)
 
     async def sessions(
-        self, *, limit: int, offset: int = 0, agent_id: str | None = None, since: float = 0.0, search: str = ""
+        self,
+        *,
+        limit: int,
+        offset: int = 0,
+        agent_id: str | None = None,
+        agents: Collection[str] | None = None,
+        since: float = 0.0,
+        search: str = "",
     ) -> tuple[list[SessionRecord], int]:
         """Read the table of sessions, in the order of their last change."""
         wanted = _sessions.c.updated_at >= since
         if agent_id is not None:
             wanted &= _sessions.c.agent_id == agent_id
+        if agents is not None:
+            wanted &= _sessions.c.agent_id.in_(agents)
         if search:
             wanted &= _sessions.c.key.contains(search, autoescape=True)
         newest = select(*_RECORD).where(wanted).order_by(_sessions.c.updated_at.desc(), _sessions.c.key)

@@ -5,7 +5,7 @@ Owns the protocol and the values that cross it. Implementations: ``sqlite``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -67,7 +67,14 @@ class SessionStore(Protocol):
         ...
 
     async def sessions(
-        self, *, limit: int, offset: int = 0, agent_id: str | None = None, since: float = 0.0, search: str = ""
+        self,
+        *,
+        limit: int,
+        offset: int = 0,
+        agent_id: str | None = None,
+        agents: Collection[str] | None = None,
+        since: float = 0.0,
+        search: str = "",
     ) -> tuple[list[SessionRecord], int]:
         """Return sessions, the last changed first, and how many there are in all.
 
@@ -75,6 +82,7 @@ class SessionStore(Protocol):
             limit: How many at most.
             offset: How many to skip.
             agent_id: Only this agent's.
+            agents: Only those of these agents.
             since: Only those changed since then, in seconds since 1970.
             search: Only those whose key contains this text.
         """

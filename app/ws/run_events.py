@@ -126,6 +126,7 @@ class ChatEvents:
                     agent_id=self._job.target.agent.id,
                     seq=self._next(),
                     delta_text=delta,
+                    message=answer_message("".join(self._text), now()),
                 ),
             )
 

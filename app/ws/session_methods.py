@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import time
 from typing import Literal
 
@@ -75,6 +75,7 @@ class SessionMethods:
                 limit=params.limit or DEFAULT_ROWS,
                 offset=params.offset or 0,
                 agent_id=params.agent_id or None,
+                agents=tuple(self._current().agents) if params.configured_agents_only is True else None,
                 since=time() - params.active_minutes * 60 if params.active_minutes else 0.0,
                 search=params.search or "",
             )
@@ -151,7 +152,14 @@ class SessionMethods:
         return SessionsSubscribeResult(subscribed=False)
 
     async def recent(
-        self, *, limit: int, offset: int = 0, agent_id: str | None = None, since: float = 0.0, search: str = ""
+        self,
+        *,
+        limit: int,
+        offset: int = 0,
+        agent_id: str | None = None,
+        agents: Collection[str] | None = None,
+        since: float = 0.0,
+        search: str = "",
     ) -> tuple[list[SessionRow], int]:
         """Return rows of sessions, the last changed first, and how many there are in all.
 
@@ -160,7 +168,7 @@ class SessionMethods:
         """
         try:
             records, total = await self._store.sessions(
-                limit=limit, offset=offset, agent_id=agent_id, since=since, search=search
+                limit=limit, offset=offset, agent_id=agent_id, agents=agents, since=since, search=search
             )
         except StoreError as error:
             raise StoreUnavailable from error

@@ -36,6 +36,7 @@ def job_of_text(text: str, target: Target, run_id: str, *, system: str = "", tim
         messages=(Message.of("user", {"role": "user", "content": text}),),
         parameters={},
         time_limit=time_limit,
+        time_limit_name="the request's timeout",
     )
 
 

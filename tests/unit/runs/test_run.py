@@ -529,7 +529,7 @@ def test_engine_is_closed_when_the_listener_goes(tmp_path: Path) -> None:
     ("limits", "words"),
     [
         ({"by": agent(timeout_seconds=0.05)}, "within 0.05 s, the limit set by timeoutSeconds of agent 'main'"),
-        ({"time_limit": 0.05}, "within 0.05 s, the limit set by the client (x-stainless-read-timeout)"),
+        ({"time_limit": 0.05}, "within 0.05 s, the limit set by the client"),
         ({"by": agent(timeout_seconds=0.05), "time_limit": 60.0}, "timeoutSeconds of agent 'main'"),
         ({"by": agent(timeout_seconds=0.05), "key": None}, "timeoutSeconds of agent 'main'"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -44,10 +44,17 @@ class Opened(SqliteStore):
         self.asked.append(f"append {session_key} {agent_id} {run_id} {expected_head} {parent} {said}")
 
     async def sessions(
-        self, *, limit: int, offset: int = 0, agent_id: str | None = None, since: float = 0.0, search: str = ""
+        self,
+        *,
+        limit: int,
+        offset: int = 0,
+        agent_id: str | None = None,
+        agents: Collection[str] | None = None,
+        since: float = 0.0,
+        search: str = "",
     ) -> tuple[list[SessionRecord], int]:
         """Note everything."""
-        self.asked.append(f"sessions {limit} {offset} {agent_id} {since} {search}")
+        self.asked.append(f"sessions {limit} {offset} {agent_id} {agents} {since} {search}")
         return [], 0
 
     async def session(self, session_key: str) -> SessionRecord | None:
@@ -101,13 +108,13 @@ def test_passes_everything_on() -> None:
         store = DeferredStore(opener)
         assert [] == await store.history(KEY)
         await store.append(KEY, "main", "run_1", expected_head="h", parent="p", messages=[user("a")])
-        assert ([], 0) == await store.sessions(limit=5, offset=2, agent_id="main", since=7.0, search="k")
+        assert ([], 0) == await store.sessions(limit=5, offset=2, agent_id="main", agents=["a"], since=7.0, search="k")
         assert await store.session(KEY) is None
         assert await store.reset(KEY) is None
         assert await store.delete(KEY)
         await store.ping()
         await store.close()
-        asked = [f"history {KEY}", f"append {KEY} main run_1 h p ['user: a']", "sessions 5 2 main 7.0 k"]
+        asked = [f"history {KEY}", f"append {KEY} main run_1 h p ['user: a']", "sessions 5 2 main ['a'] 7.0 k"]
         expected = [*asked, f"session {KEY}", f"reset {KEY}", f"delete {KEY}", "ping", "close"]
         assert expected == opener.store.asked
 
