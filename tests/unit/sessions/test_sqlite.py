@@ -233,6 +233,8 @@ def test_list_of_sessions(tmp_path: Path) -> None:
             assert (["main:a", "main:%", "main:bxc", "beta:b_c"], 4) == await keys()
             assert (["main:%", "main:bxc"], 4) == await keys(2, offset=1)
             assert (["beta:b_c"], 1) == await keys(agent_id="beta")
+            assert (["main:a", "main:%", "main:bxc"], 3) == await keys(agents=["main", "gone"])
+            assert ([], 0) == await keys(agents=[])
             assert (["beta:b_c"], 1) == await keys(search="b_c")
             assert (["main:%"], 1) == await keys(search="%")
             assert ([], 0) == await keys(search="nothing")
