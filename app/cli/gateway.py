@@ -129,6 +129,8 @@ class _Server(uvicorn.Server):
         runs, seconds = self._gateway.runs.active, self._gateway.loaded.config.gateway.drain_seconds
         abort = asyncio.get_running_loop().call_later(seconds, runs.abort_all, "the gateway is stopping")
         try:
+            # uvicorn waits for HTTP requests by itself and closes WebSockets at once; their runs are waited for here.
+            await self._gateway.websocket.drained(seconds + ABORT_SECONDS)
             await super().shutdown(sockets)
         finally:
             abort.cancel()

@@ -112,6 +112,14 @@ class BackgroundRuns:
         """Return the run of that id, under way or remembered."""
         return self._by_id.get(run_id)
 
+    async def drained(self, seconds: float) -> None:
+        """Wait until none of the present ones is under way any more, or the time is up."""
+        ends = [asyncio.ensure_future(run.outcome()) for run in self._by_id.values() if not run.done]
+        if ends:
+            _, waiting = await asyncio.wait(ends, timeout=seconds)
+            for end in waiting:
+                end.cancel()
+
     async def close(self) -> None:
         """Stop every run and wait for its clean-up."""
         tasks = {run.stop() for run in self._by_id.values() if not run.done}

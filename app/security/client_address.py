@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
 
 Address = IPv4Address | IPv6Address
 UNKNOWN = "unknown"
@@ -66,6 +67,15 @@ def _parse(text: str) -> Address | None:
         return None
     # ::ffff:192.0.2.1 and 192.0.2.1 are one client.
     return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+
+
+def is_local_origin(origin: str) -> bool:
+    """Tell whether an ``Origin`` header names a page that this machine itself serves."""
+    try:
+        host = urlsplit(origin).hostname or ""
+    except ValueError:
+        return False
+    return host == "localhost" or is_loopback(host)
 
 
 def is_loopback(host: str) -> bool:

@@ -75,7 +75,7 @@ class AgentMethods:
                 system=params.extra_system_prompt or "",
                 time_limit=float(params.timeout) if params.timeout else None,
             )
-            events = AgentEvents(job, caller.event)
+            events = AgentEvents(job, caller.event, caller.room)
             run = self._background.start(job, events, events.end)
         target = run.job.target
         caller.accept(

@@ -18,6 +18,10 @@ class Caller(Protocol):
         """Send an event to this connection."""
         ...
 
+    async def room(self) -> None:
+        """Wait until this connection has read most of what was sent: here a slow reader holds a run back."""
+        ...
+
     def subscribe(self, subscribed: bool) -> None:
         """Have this connection told of changed sessions, or not any more."""
         ...

@@ -140,6 +140,10 @@ class Connection:
         """Send an event."""
         self._outbox.event(name, payload)
 
+    async def room(self) -> None:
+        """Wait until the client has read most of what was sent."""
+        await self._outbox.room()
+
     async def _shake_hands(self) -> None:
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
@@ -263,6 +267,9 @@ class _Request:
 
     def event(self, name: str, payload: msgspec.Struct) -> None:
         self._connection.event(name, payload)
+
+    async def room(self) -> None:
+        await self._connection.room()
 
     def subscribe(self, subscribed: bool) -> None:
         self._connection.subscribed = subscribed

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
@@ -32,6 +34,9 @@ from app.ws.hub import Hub
 from app.ws.method_table import MethodTable
 from app.ws.outbox import MAX_BUFFERED_BYTES
 from app.ws.session_methods import SessionMethods
+
+FAREWELL_SECONDS: Final = 0.1
+"""How long the last frames have to leave before the connections are closed."""
 
 
 class Door:
@@ -102,6 +107,7 @@ class Door:
             address=client[0] if client else None,
             forwarded_for=b",".join(forwarded).decode("latin-1") if forwarded else None,
             server=server[0] if server and server[1] is not None else None,
+            origin=next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None),
         )
         connection = Connection(
             receive,
@@ -114,6 +120,11 @@ class Door:
             hello=self._hello,
         )
         await connection.serve()
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until the runs begun here are done and told of, or the time is up."""
+        await self._background.drained(seconds)
+        await asyncio.sleep(FAREWELL_SECONDS)
 
     async def close(self) -> None:
         """Stop the runs that were begun here."""

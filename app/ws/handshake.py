@@ -13,6 +13,7 @@ from app.config import Auth
 from app.contract.frames import ConnectErrorCode, ConnectErrorDetails, ConnectParams
 from app.errors import AuthenticationFailed, PermissionDenied, TooManyAuthenticationFailures
 from app.security.authenticator import Authenticator
+from app.security.client_address import is_local_origin
 from app.ws.failure import MethodFailed
 
 PROTOCOLS: Final = (4, 3)
@@ -33,6 +34,8 @@ class Peer(NamedTuple):
     address: str | None
     forwarded_for: str | None
     server: str | None
+    origin: str | None = None
+    """The web page that opens the connection, if one does."""
 
 
 class HandshakeFailed(Exception):
@@ -80,6 +83,10 @@ def admit(params: ConnectParams, peer: Peer, auth: Auth, authenticator: Authenti
 
 
 def _authenticate(params: ConnectParams, peer: Peer, auth: Auth, authenticator: Authenticator) -> None:
+    if auth.mode == "none" and peer.origin is not None and not is_local_origin(peer.origin):
+        # Browsers let any page open a WebSocket anywhere; without a secret only the page's own place can tell.
+        message = "gateway.auth.mode is 'none', which serves web pages of this machine only. Set a token or password."
+        raise HandshakeFailed(MethodFailed("FORBIDDEN", message))
     secret = ""
     if params.auth:
         # Both may carry the one secret; where both are there, the one that the mode is named after counts.

@@ -1,6 +1,7 @@
 """What waits to be sent on one connection: numbered, in order, and never more than the policy allows.
 
-A client that doesn't read is dropped; nobody else waits for it, and memory stays bounded.
+A client that doesn't read is dropped, and memory stays bounded. The runs it began wait for it a little, so that one
+that reads slower than a model writes loses nothing; nobody else waits.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ import msgspec
 from app.contract.frames import EventFrame, ResponseFrame
 
 MAX_BUFFERED_BYTES: Final = 8 * 1024 * 1024
+HIGH_WATER_BYTES: Final = 1024 * 1024
+"""From here on a run waits for its client."""
+PATIENCE_SECONDS: Final = 5.0
+"""How long a run waits for a client that takes nothing at all before the client is dropped."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -23,7 +28,7 @@ class Outbox:
     """The frames on their way to one client.
 
     Args:
-        overflow: Called once, when more than ``MAX_BUFFERED_BYTES`` wait.
+        overflow: Called once, when more than ``MAX_BUFFERED_BYTES`` wait or the client takes nothing for too long.
     """
 
     def __init__(self, overflow: Callable[[], None]) -> None:
@@ -33,6 +38,7 @@ class Outbox:
         self._seq = 0
         self._full = False
         self._ready = asyncio.Event()
+        self._taken = asyncio.Event()
 
     def event(self, name: str, payload: Any) -> None:
         """Queue an event under the connection's next number."""
@@ -49,6 +55,17 @@ class Outbox:
         """Take nothing more: the client is gone, while runs may go on telling."""
         self._full = True
         self._frames.clear()
+        self._taken.set()
+
+    async def room(self) -> None:
+        """Wait until less than ``HIGH_WATER_BYTES`` wait, as long as the client takes something now and then."""
+        while self._bytes > HIGH_WATER_BYTES and not self._full:
+            self._taken.clear()
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await self._taken.wait()
+            except TimeoutError:
+                self._drop()
 
     async def drain(self, send: Callable[[str], Awaitable[None]]) -> None:
         """Send what is queued, as fast as the client takes it, until cancelled."""
@@ -58,6 +75,7 @@ class Outbox:
                 await send(text)
                 self._frames.popleft()
                 self._bytes -= size
+                self._taken.set()
             self._ready.clear()
             await self._ready.wait()
 
@@ -73,5 +91,10 @@ class Outbox:
         self._bytes += len(data)
         self._ready.set()
         if self._bytes > MAX_BUFFERED_BYTES:
+            self._drop()
+
+    def _drop(self) -> None:
+        if not self._full:
             self._full = True
+            self._taken.set()
             self._overflow()

@@ -5,7 +5,7 @@ A listener of the run, like HTTP's event stream. Knows the frames, not the conne
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import time
 from typing import Literal
 
@@ -28,6 +28,9 @@ from app.runs.event import Event
 from app.runs.job import Job
 from app.ws.spoken import answer_message, token_usage
 
+Room = Callable[[], Awaitable[None]]
+"""Returns when there is room for more; a run waits for it."""
+
 Publish = Callable[[str, msgspec.Struct], None]
 """Takes an event's name and payload; must return at once."""
 
@@ -40,9 +43,10 @@ def now() -> int:
 class AgentEvents:
     """Tells a run of the method ``agent``: how it begins, every piece of text, how it ends."""
 
-    def __init__(self, job: Job, publish: Publish) -> None:
+    def __init__(self, job: Job, publish: Publish, room: Room | None = None) -> None:
         self._job = job
         self._publish = publish
+        self._room = room
         self._seq = 0
         self._text = ""
         self._began = now()
@@ -68,6 +72,8 @@ class AgentEvents:
                     data=AgentText(text=self._text, delta=delta),
                 ),
             )
+            if self._room is not None:
+                await self._room()
 
     async def flush(self) -> None:
         """Nothing is kept back here."""

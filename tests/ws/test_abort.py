@@ -259,11 +259,11 @@ class TestShutdown:
     """The gateway ends."""
 
     def test_everybody_is_told(self, tmp_path: Path, upstream: FakeUpstream) -> None:
-        """``zero gateway`` says goodbye, closes with 1012, and ends soon, though a run is under way."""
+        """``zero gateway`` says goodbye, closes with 1012, and ends in time, though a run is under way."""
         upstream.play(LATE)
         place = Place(free_port())
         path = tmp_path / "zero.json"
-        path.write_text(json.dumps(upstream_configuration(upstream)))
+        path.write_text(json.dumps(upstream_configuration(upstream, gateway={"drainSeconds": 0.2})))
         process, _ = served(tmp_path, "--config", str(path), "--port", str(place.port))
         try:
             with Client(place) as one, Client(place) as other, Client(place) as stranger:
@@ -284,3 +284,25 @@ class TestShutdown:
         assert time.monotonic() - began < 5
         assert "Traceback" not in rest
         upstream.last.wait_closed()
+
+    def test_a_run_may_end(self, tmp_path: Path, upstream: FakeUpstream) -> None:
+        """A run that is done within ``drainSeconds`` is answered before its connection is closed."""
+        upstream.play(LATE)
+        place = Place(free_port())
+        path = tmp_path / "zero.json"
+        path.write_text(json.dumps(upstream_configuration(upstream)))
+        process, _ = served(tmp_path, "--config", str(path), "--port", str(place.port))
+        try:
+            with Client(place) as client:
+                client.admitted()
+                request, _ = begun(client)
+                exchange = upstream.wait()
+                process.send_signal(signal.SIGTERM)
+                client.event("shutdown")
+                exchange.release()
+                status = client.result(request)["status"]
+                code = client.closed()[0]
+        finally:
+            ended(process)
+
+        assert ("ok", 1012) == (status, code)

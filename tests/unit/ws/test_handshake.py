@@ -89,6 +89,28 @@ def test_without_a_secret_only_this_machine_is_let_in() -> None:
     assert ("FORBIDDEN", None, 1008) == refused({}, "none", FAR)
 
 
+@pytest.mark.parametrize(
+    ("origin", "welcome"),
+    [
+        ("http://localhost:3000", True),
+        ("http://127.0.0.1:18789", True),
+        ("http://[::1]", True),
+        ("https://evil.example", False),
+        ("http://127.0.0.1.evil.example", False),
+        ("null", False),
+        ("http://[", False),
+    ],
+)
+def test_without_a_secret_a_web_page_must_be_this_machines(origin: str, welcome: bool) -> None:
+    """Browsers let any page open a WebSocket to 127.0.0.1; with a secret the page would have to know it."""
+    page = NEAR._replace(origin=origin)
+    if welcome:
+        assert 4 == admitted({}, "none", page).protocol
+    else:
+        assert ("FORBIDDEN", None, 1008) == refused({}, "none", page)
+    assert 4 == admitted({"auth": {"token": "segredo"}}, "token", page).protocol
+
+
 def test_who_guesses_too_often_has_to_wait() -> None:
     """The right secret doesn't help then."""
     config = msgspec.convert({"gateway": {"auth": {"rateLimit": {"maxFailures": 2}}}}, Config)
