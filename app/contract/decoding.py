@@ -86,7 +86,7 @@ def _unparsable(error: Exception) -> InvalidRequest:
 def _invalid(error: msgspec.ValidationError) -> InvalidRequest:
     match = _TEXT_AND_PATH.fullmatch(str(error))
     text, path = (match["text"], match["path"] or "") if match else (str(error), "")
-    path = path.replace("[...]", "")
+    path = path.partition("[...]")[0]  # msgspec leaves out a map's key; what comes behind it names no place any more
     if missing := _MISSING.search(text):
         path = f"{path}.{missing['field']}".lstrip(".")
         return InvalidRequest(f"Missing required parameter: {path!r}.", param=path, code="missing_required_parameter")

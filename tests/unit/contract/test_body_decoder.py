@@ -263,3 +263,18 @@ def test_damaged_bodies(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(body)))
     end = data.draw(st.integers(start, min(len(body), start + 5)))
     survives(body[:start] + data.draw(st.binary(max_size=3)) + body[end:])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model": "m", "messages": [{"role": "user", "content": "a", "zz": 1e999}]}',
+        b'{"model": "m", "messages": [{"role": "user", "content": "a"}], "zz": [{"a": 1e999}]}',
+    ],
+)
+def test_a_fault_in_an_unknown_field_names_no_wrong_place(body: bytes) -> None:
+    """msgspec leaves the names out there, and half a path would point the client to something else."""
+    with pytest.raises(InvalidRequest) as refusal:
+        BodyDecoder(CreateChatCompletionRequest).decode(body)
+
+    assert (None, "Invalid value: Number out of range.") == (refusal.value.param, refusal.value.message)
