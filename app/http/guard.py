@@ -53,6 +53,7 @@ def guard(
             forwarded_for=headers.joined(b"x-forwarded-for"),
             # A Unix socket has no port; who may open it is the file system's decision.
             server=server[0] if server and server[1] is not None else None,
+            hosts=[value.decode("latin-1") for value in headers.all(b"host")],
         )
 
     return check

@@ -5,9 +5,11 @@ Knows the secret, the lock-out and client addresses; knows nothing of routes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from app.config import Config
 from app.errors import AuthenticationFailed, PermissionDenied, TooManyAuthenticationFailures
-from app.security.client_address import ClientAddresses, is_loopback
+from app.security.client_address import ClientAddresses, is_local_host, is_loopback
 from app.security.failure_limit import FailureLimit
 from app.security.secret import Secret
 
@@ -26,7 +28,13 @@ class Authenticator:
         self._failures = FailureLimit(config.gateway.auth.rate_limit)
 
     def check(
-        self, authorization: list[bytes], *, peer: str | None, forwarded_for: str | None, server: str | None
+        self,
+        authorization: list[bytes],
+        *,
+        peer: str | None,
+        forwarded_for: str | None,
+        server: str | None,
+        hosts: Iterable[str] = (),
     ) -> None:
         """Let a request through or raise.
 
@@ -35,17 +43,26 @@ class Authenticator:
             peer: The connection's other end.
             forwarded_for: ``X-Forwarded-For``, if any.
             server: The address the connection was accepted on; ``None`` for a Unix socket.
+            hosts: Every ``Host`` header; a proper request has one.
 
         Raises:
             TooManyAuthenticationFailures: If the address is locked out; the secret isn't even looked at then.
             AuthenticationFailed: If the secret is missing or wrong, or sent twice.
             PermissionDenied: If there is no secret (mode ``none``) and the connection came in from outside, however
-                the server was bound.
+                the server was bound, or asks for a host that isn't this machine.
         """
         if self._secret is None:
             if server is not None and not is_loopback(server):
                 raise PermissionDenied(
                     "gateway.auth.mode is 'none', which serves loopback connections only. Set a token or password."
+                )
+            # A web page whose name was made to point at 127.0.0.1 (DNS rebinding) is "same origin" to its browser, and
+            # only this header tells.
+            foreign = next((host for host in hosts if not is_local_host(host)), None)
+            if server is not None and foreign is not None:
+                raise PermissionDenied(
+                    "gateway.auth.mode is 'none', which serves requests for localhost or a loopback address only, "
+                    f"not for {foreign!r}. Set a token or password."
                 )
             return
         address = self._addresses.of(peer, forwarded_for)

@@ -71,11 +71,21 @@ def _parse(text: str) -> Address | None:
 
 def is_local_origin(origin: str) -> bool:
     """Tell whether an ``Origin`` header names a page that this machine itself serves."""
+    return _is_local(origin)
+
+
+def is_local_host(host: str) -> bool:
+    """Tell whether a ``Host`` header (``name[:port]``) names this machine itself."""
+    return _is_local(f"//{host}")
+
+
+def _is_local(url: str) -> bool:
     try:
-        host = urlsplit(origin).hostname or ""
+        host = (urlsplit(url).hostname or "").removesuffix(".")
     except ValueError:
         return False
-    return host == "localhost" or is_loopback(host)
+    # No public name ends in .localhost (RFC 6761), so none can be made to point here.
+    return host == "localhost" or host.endswith(".localhost") or is_loopback(host)
 
 
 def is_loopback(host: str) -> bool:

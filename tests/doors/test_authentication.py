@@ -205,6 +205,14 @@ class TestFailClosed:
             assert reply.summary == (403, "permission_denied", None)
             assert ask(live, "GET", "/healthz", token=None, host=host).status == 200
 
+    def test_mode_none_refuses_a_rebound_web_page(self, start_gateway: Start) -> None:
+        """A page whose host name was made to mean 127.0.0.1 reaches nothing but the public paths."""
+        live = start_gateway(auth(mode="none"))
+        rebound = {"Host": "evil.example:18789", "Origin": "http://evil.example:18789"}
+        assert ask(live, "GET", "/v1/models", token=None, headers=rebound).summary == (403, "permission_denied", None)
+        assert ask(live, "GET", "/v1/models", token=None, headers={"Host": "localhost:1"}).status == 200
+        assert ask(live, "GET", "/healthz", token=None, headers=rebound).status == 200
+
     @pytest.mark.parametrize(
         ("server", "status"),
         [(("127.0.0.1", 80), 200), (("::1", 80), 200), (("::ffff:127.0.0.1", 80), 200), (("192.0.2.7", 80), 403),

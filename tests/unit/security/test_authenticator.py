@@ -188,3 +188,23 @@ def test_mode_none_from_outside(server: str, peer: str | None) -> None:
     with pytest.raises(PermissionDenied) as caught:
         authenticator(None).check([RIGHT], peer=peer, forwarded_for="127.0.0.1", server=server)
     assert 403 == caught.value.status
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "localhost:18789", "127.0.0.1:18789", "[::1]:18789", "LOCALHOST.:1", "app.localhost:80"],
+)
+def test_mode_none_for_a_local_name(host: str) -> None:
+    """Without a secret, a request for this machine by any of its own names is let in."""
+    authenticator(None).check([], peer="127.0.0.1", forwarded_for=None, server="127.0.0.1", hosts=[host])
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:18789", "localhost.evil.example", "192.0.2.1", "", "[", "127.0.0.1.nip.io"]
+)
+def test_mode_none_for_a_foreign_name(host: str) -> None:
+    """Without a secret, a request for another name is refused: that is how a rebound web page asks."""
+    with pytest.raises(PermissionDenied) as caught:
+        authenticator(None).check([], peer="127.0.0.1", forwarded_for=None, server="127.0.0.1", hosts=[host])
+    assert 403 == caught.value.status
+    authenticator(None).check([], peer=None, forwarded_for=None, server=None, hosts=[host])
