@@ -27,8 +27,8 @@ class Block(NamedTuple):
 
 
 def documents() -> list[Path]:
-    """Return every document: at the top of the repository and in docs/."""
-    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+    """Return every document: at the top of the repository, in docs/ and below."""
+    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def fenced(document: Path, language: str) -> list[Block]:

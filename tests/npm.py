@@ -18,7 +18,13 @@ PACKAGES = (
     "@openclaw/gateway-protocol@2026.9.1",
     "@openclaw/gateway-client@2026.9.1",
     "@asyncapi/specs@6.11.1",
+    # The last version for Node 20, and the current one, which asks for 22 and runs on 20.
+    "openai-6@npm:openai@6.49.0",
+    "openai-7@npm:openai@7.57.0",
+    "zod@4.6.7",
 )
+OPENAI = ("openai-6", "openai-7")
+"""OpenAI's Node SDK, by the names under which its major versions are installed."""
 
 _FOLDER = Path(__file__).resolve().parents[1] / "build" / "npm"
 _FLAGS = ("--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--loglevel=error")
@@ -75,6 +81,20 @@ def protocol_validator(definition: str) -> Draft7Validator:
     """
     definitions = protocol()["definitions"]
     return Draft7Validator({**definitions[definition], "definitions": definitions})
+
+
+def run_module(file: str, *arguments: str) -> Json:
+    """Run a script of the tests among the packages and return the JSON that it prints.
+
+    Args:
+        file: Its path below `tests/`.
+        arguments: What it is called with.
+    """
+    script = Path(__file__).resolve().parent / file
+    # Imports are looked up from where a script lies, so it has to lie beside the packages.
+    copy = node_modules().parent / script.name
+    copy.write_bytes(script.read_bytes())
+    return json.loads(_run("node", copy.name, *arguments))
 
 
 def _run(program: str, *arguments: str) -> str:
