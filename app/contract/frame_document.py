@@ -68,7 +68,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
         """
         for param in self.refused:
             value = getattr(params, param.field)
-            if value is not msgspec.UNSET and not any(_same(value, neutral) for neutral in param.neutral):
+            if value is not msgspec.UNSET and not any(_same(_plain(value), neutral) for neutral in param.neutral):
                 return param
         return None
 
@@ -185,6 +185,19 @@ def _struct(name: str) -> type[msgspec.Struct]:
     """Find the struct of a schema, which the contract always names."""
     found: type[msgspec.Struct] = getattr(frames, name)
     return found
+
+
+def _plain(value: object) -> object:
+    """Return an empty object for a struct that says nothing, so that it is as neutral as any other."""
+    if isinstance(value, msgspec.Struct) and all(_is_blank(getattr(value, name)) for name in value.__struct_fields__):
+        return {}
+    return value
+
+
+def _is_blank(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(inner == [] for inner in value.values())
+    return value is msgspec.UNSET or value == []
 
 
 def _same(value: object, other: object) -> bool:

@@ -225,8 +225,8 @@ class AgentSummary(Struct, kw_only=True):
 
 
 class AgentText(Struct, kw_only=True):
-    text: str
     delta: str
+    text: str | UnsetType = UNSET
 
 
 class AgentWaitParams(Strict, kw_only=True):
@@ -388,7 +388,14 @@ class ChatHistoryResetResult(Strict, kw_only=True):
 class ChatHistoryResult(Struct, kw_only=True):
     session_key: str = field(name='sessionKey')
     messages: list[ChatMessage]
+    offset: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
     has_more: bool | UnsetType = field(name='hasMore', default=UNSET)
+    next_offset: Annotated[int, Meta(ge=1)] | UnsetType = field(
+        name='nextOffset', default=UNSET
+    )
+    total_messages: Annotated[int, Meta(ge=0)] | UnsetType = field(
+        name='totalMessages', default=UNSET
+    )
     session_info: SessionRow | UnsetType = field(name='sessionInfo', default=UNSET)
     in_flight_run: ChatInFlightRun | UnsetType = field(
         name='inFlightRun', default=UNSET
@@ -1091,4 +1098,4 @@ class UnknownAgentIdErrorDetails(Strict, kw_only=True):
     code: Literal['UNKNOWN_AGENT_ID'] = 'UNKNOWN_AGENT_ID'
 
 
-FRAMES_SHA256 = "4cc3a1bfdb2db9f528e3d9783c5f065cbc17b17ebc856780cc6ab5b67bdaafca"
+FRAMES_SHA256 = "7d951d985713467d5858c2986e946c78330d97bfb6605f98bf04d4baa006a9d5"

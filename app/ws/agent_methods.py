@@ -6,11 +6,13 @@ The same runs as over HTTP: same resolver, same path. Runs begun here go on when
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Literal
+import hashlib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, Literal
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from app.config import LoadedConfig
 from app.contract.frames import (
@@ -29,11 +31,13 @@ from app.contract.frames import (
     ChatSendResult,
     UnknownAgentIdErrorDetails,
 )
-from app.errors import GatewayError, InvalidRequest, ModelNotFound, RunAborted, RunTimedOut
-from app.routing.session_key import parse_requested
+from app.errors import GatewayError, InvalidRequest, ModelNotFound
+from app.routing.agent_name import DEFAULT_ALIAS
+from app.routing.session_key import full_key, parse_requested
 from app.routing.target import Target, Wish, resolve
-from app.runs.answer import Answer
-from app.runs.background import BackgroundRun, BackgroundRuns
+from app.runs.active import ActiveRun
+from app.runs.background import BackgroundRun, BackgroundRuns, Reply
+from app.runs.ending import Ending, How
 from app.runs.run import Runs
 from app.ws.caller import Caller
 from app.ws.failure import MethodFailed, failure_of
@@ -43,7 +47,13 @@ from app.ws.spoken import MODEL, job_of_text, token_usage
 
 DEFAULT_WAIT_SECONDS = 30.0
 
-StopReason = Literal["rpc", "timeout"]
+_STATUSES: Final[Mapping[How, Literal["ok", "error", "timeout"]]] = MappingProxyType(
+    {"done": "ok", "failed": "error", "aborted": "timeout", "timed out": "timeout"}
+)
+"""What the protocol calls the ends of runs. It has no word of its own for an aborted one."""
+_STOP_REASONS: Final[Mapping[How, Literal["rpc", "timeout"]]] = MappingProxyType(
+    {"aborted": "rpc", "timed out": "timeout"}
+)
 
 
 class AgentMethods:
@@ -64,7 +74,9 @@ class AgentMethods:
 
     async def agent(self, params: AgentParams, caller: Caller) -> AgentResult:
         """Run an agent: the first answer says that it was accepted, the second what came of it."""
-        run = self._known(params.idempotency_key)
+        system = params.extra_system_prompt or ""
+        asked = _digest("agent", params.message, params.agent_id, params.session_key, system, params.timeout)
+        run = self._known(params.idempotency_key, asked)
         events: AgentEvents | None = None
         if run is None:
             target = target_of(params.agent_id or "", params.session_key or "", self._current())
@@ -72,52 +84,51 @@ class AgentMethods:
                 params.message,
                 target,
                 params.idempotency_key,
-                system=params.extra_system_prompt or "",
+                system=system,
                 time_limit=float(params.timeout) if params.timeout else None,
             )
             events = AgentEvents(job, caller.event, caller.room)
-            run = self._background.start(job, events, events.end)
-        target = run.job.target
+            run = self._background.start(job, events, events.end, asked=asked)
         caller.accept(
             AgentAccepted(
-                run_id=run.job.run_id,
-                accepted_at=run.began_at,
-                session_key=target.session_key,
-                agent_id=target.agent.id,
+                run_id=run.run_id,
+                accepted_at=_milliseconds(run.started_at),
+                session_key=run.session_key,
+                agent_id=run.agent_id,
             )
         )
         if events is not None:
             events.begin()
         outcome = await run.outcome()
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, Reply):
             return _completed(run, outcome)
-        return _failed(run, outcome)
+        return _failed(await run.ended(), outcome, run.run_id)
 
     async def wait(self, params: AgentWaitParams, _caller: Caller) -> AgentWaitResult:
-        """Wait for a run; not longer than asked for."""
-        run = self._background.get(params.run_id)
+        """Wait for a run, whichever door it came through; not longer than asked for."""
+        run = self._background.get(params.run_id) or self._runs.active.get(params.run_id)
         if run is None:
             raise MethodFailed("INVALID_REQUEST", f"there is no run {params.run_id[:100]!r}")
         seconds = DEFAULT_WAIT_SECONDS if params.timeout_ms is UNSET else params.timeout_ms / 1000
+        started_at = _milliseconds(run.started_at)
         try:
             async with asyncio.timeout(seconds):
-                outcome = await run.outcome()
+                ending = await run.ended()
         except TimeoutError:
-            return AgentWaitResult(run_id=params.run_id, status="timeout", started_at=run.began_at)
-        reason = _stop_reason(outcome)
-        failed = isinstance(outcome, GatewayError)
+            return AgentWaitResult(run_id=params.run_id, status="timeout", started_at=started_at)
         return AgentWaitResult(
             run_id=params.run_id,
-            status="timeout" if reason else "error" if failed else "ok",
-            started_at=run.began_at,
-            ended_at=run.ended_at if run.ended_at is not None else UNSET,
-            stop_reason=reason or UNSET,
-            error=outcome.message if isinstance(outcome, GatewayError) else UNSET,
+            status=_STATUSES[ending.how],
+            started_at=started_at,
+            ended_at=_milliseconds(ending.at),
+            stop_reason=_STOP_REASONS.get(ending.how, UNSET),
+            error=ending.message or UNSET,
         )
 
-    async def send(self, params: ChatSendParams, _caller: Caller) -> ChatSendResult:
+    async def send(self, params: ChatSendParams, caller: Caller) -> ChatSendResult:
         """Say something in a session; ``chat`` events tell everybody what comes of it."""
-        run = self._known(params.idempotency_key)
+        asked = _digest("chat.send", params.message, params.agent_id, params.session_key, params.timeout_ms)
+        run = self._known(params.idempotency_key, asked)
         if run is not None:
             return await _progress(run)
         if not params.message.strip():
@@ -125,37 +136,56 @@ class AgentMethods:
         target = target_of(params.agent_id or "", params.session_key, self._current())
         limit = params.timeout_ms / 1000 if params.timeout_ms else None
         job = job_of_text(params.message, target, params.idempotency_key, time_limit=limit)
-        events = ChatEvents(job, self._hub.broadcast)
-        self._background.start(job, events, events.end)
+        # Everybody hears of it, and whoever asked sets the pace.
+        events = ChatEvents(job, self._hub.broadcast, caller.room)
+        self._background.start(job, events, events.end, asked=asked)
         return ChatSendResult(run_id=job.run_id, status="started")
 
     async def abort(self, params: ChatAbortParams, _caller: Caller) -> ChatAbortResult:
         """Stop the runs of a session, or one of them, whichever door they came through."""
-        key = target_of(params.agent_id or "", params.session_key, self._current()).session_key
-        runs = [run for run in self._runs.active.of_session(key) if params.run_id in (UNSET, run.run_id)]
+        key = key_of(params.session_key, params.agent_id or "", self._current())
+        if params.run_id is UNSET:
+            runs = self._runs.active.of_session(key)
+        else:
+            run = self._runs.active.get(params.run_id)
+            runs = [run] if run is not None and _is_in(run, key, params) else []
         for run in runs:
             run.abort("it was aborted over the WebSocket (chat.abort)")
         return ChatAbortResult(aborted=bool(runs), run_ids=[run.run_id for run in runs])
 
-    def _known(self, key: str) -> BackgroundRun | None:
+    def _known(self, key: str, asked: bytes) -> BackgroundRun | None:
         """Return the run that an idempotency key has begun already.
 
         Raises:
-            InvalidRequest: If the key is the id of a run that came through another door.
+            InvalidRequest: If the key has begun a run that was asked for in other words, or is the id of a run that
+                came through another door.
         """
         run = self._background.get(key)
         if run is None and self._runs.active.get(key) is not None:
             raise InvalidRequest("The idempotencyKey is another run's id.", param="idempotencyKey")
+        if run is not None and run.asked != asked:
+            raise InvalidRequest(
+                "The idempotencyKey has begun another run: what was asked for then is not what is asked for now. "
+                "Use a new key for a new request.",
+                param="idempotencyKey",
+            )
         return run
 
 
-def target_of(agent_id: str, session_key: str, directory: LoadedConfig) -> Target:
+def target_of(agent_id: str, session_key: str, directory: LoadedConfig, *, param: str = "sessionKey") -> Target:
     """Resolve the agent and the session that params name; both may be empty.
 
+    Args:
+        agent_id: Param ``agentId``.
+        session_key: The session's key.
+        directory: The configuration in force.
+        param: The name of the param that has the key.
+
     Raises:
-        MethodFailed: If one of them is malformed or unknown, or they contradict each other.
+        InvalidRequest: If one of them is malformed, or they contradict each other.
+        MethodFailed: If there is no such agent.
     """
-    wish = Wish(model=MODEL, agent=agent_id, agent_param="agentId", session_key=session_key)
+    wish = Wish(model=MODEL, agent=agent_id, agent_param="agentId", session_key=session_key, session_param=param)
     try:
         return resolve(wish, directory, strict_model=False)
     except ModelNotFound as error:
@@ -164,55 +194,79 @@ def target_of(agent_id: str, session_key: str, directory: LoadedConfig) -> Targe
         raise MethodFailed("INVALID_REQUEST", error.message, UnknownAgentIdErrorDetails(agent_id=unknown)) from error
 
 
-def _completed(run: BackgroundRun, answer: Answer) -> AgentResult:
-    choice = answer.choices()[0]
-    text = choice.message.content
-    agent = run.job.target.agent
+def key_of(session_key: str, agent_id: str, directory: LoadedConfig, *, param: str = "sessionKey") -> str:
+    """Return the full key of a session that is there already, for all we know.
+
+    A full key is enough: its agent may have left the configuration, while the session, or a run of it, still exists.
+
+    Raises:
+        InvalidRequest: As ``target_of``.
+        MethodFailed: As ``target_of``.
+    """
+    requested = parse_requested(session_key, param)
+    if requested.agent_id is not None and requested.agent_id != DEFAULT_ALIAS and not agent_id:
+        return full_key(requested.agent_id, requested.rest)
+    return target_of(agent_id, session_key, directory, param=param).session_key
+
+
+def _is_in(run: ActiveRun, key: str, params: ChatAbortParams) -> bool:
+    """Tell whether a run may be meant by a request that names it, and a session with this key.
+
+    A session that a stateless run has for itself is named by the gateway, and a bare key is completed by it: before the
+    first answer a client knows neither, so that its run's id must do.
+    """
+    if run.session_key == key or not run.stateful:
+        return True
+    bare = parse_requested(params.session_key)
+    return bare.agent_id is None and not params.agent_id and run.session_key == full_key(run.agent_id, bare.rest)
+
+
+def _digest(method: str, *asked: str | int | UnsetType) -> bytes:
+    """Return what tells a request from others: a param that is absent says no more than an empty one."""
+    said = [value or None for value in asked]
+    return hashlib.sha256(msgspec.json.encode([method, *said])).digest()
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _completed(run: BackgroundRun, reply: Reply) -> AgentResult:
     meta = AgentMetaModel(
-        session_key=run.job.target.session_key,
-        agent_id=agent.id,
-        provider=agent.model.provider,
-        model=agent.model.model,
-        usage=token_usage(answer.usage) if answer.usage is not None else UNSET,
+        session_key=run.session_key,
+        agent_id=run.agent_id,
+        provider=reply.model.provider if reply.model is not None else UNSET,
+        model=reply.model.model if reply.model is not None else UNSET,
+        usage=token_usage(reply.usage) if reply.usage is not None else UNSET,
     )
     return AgentResult(
-        run_id=run.job.run_id,
+        run_id=run.run_id,
         status="ok",
         summary="completed",
         result=AgentAnswer(
             # There is no text at all when the model only called tools.
-            payloads=[AgentPayload(text=text, media_url=None)] if text is not None else [],
-            meta=AgentMeta(duration_ms=run.duration_ms, stop_reason=choice.finish_reason, agent_meta=meta),
+            payloads=[AgentPayload(text=reply.text, media_url=None)] if reply.text is not None else [],
+            meta=AgentMeta(duration_ms=run.duration_ms, stop_reason=reply.finish_reason, agent_meta=meta),
         ),
     )
 
 
-def _failed(run: BackgroundRun, error: GatewayError) -> AgentResult:
+def _failed(ending: Ending, error: GatewayError, run_id: str) -> AgentResult:
     """Return the result of a run that was stopped; raise for one that failed."""
-    reason = _stop_reason(error)
-    if reason:
-        summary = "aborted" if isinstance(error, RunAborted) else error.message
-        return AgentResult(run_id=run.job.run_id, status="timeout", summary=summary, stop_reason=reason)
-    result: msgspec.Struct = AgentResult(run_id=run.job.run_id, status="error", summary=error.message)
+    reason = _STOP_REASONS.get(ending.how)
+    if reason is not None:
+        summary = "aborted" if ending.how == "aborted" else error.message
+        return AgentResult(run_id=run_id, status="timeout", summary=summary, stop_reason=reason)
+    result: msgspec.Struct = AgentResult(run_id=run_id, status="error", summary=error.message)
     failure = failure_of(error)
     failure.payload = result
     raise failure
 
 
-def _stop_reason(outcome: Answer | GatewayError) -> StopReason | None:
-    if isinstance(outcome, RunAborted):
-        return "rpc"
-    return "timeout" if isinstance(outcome, RunTimedOut) else None
-
-
 async def _progress(run: BackgroundRun) -> ChatSendResult:
     """Say how a run is getting on whose key has come again."""
-    run_id = run.job.run_id
     if not run.done:
-        return ChatSendResult(run_id=run_id, status="in_flight")
-    outcome = await run.outcome()
-    if isinstance(outcome, Answer):
-        return ChatSendResult(run_id=run_id, status="ok")
-    if _stop_reason(outcome):
-        return ChatSendResult(run_id=run_id, status="timeout")
-    return ChatSendResult(run_id=run_id, status="error", summary=outcome.message)
+        return ChatSendResult(run_id=run.run_id, status="in_flight")
+    ending = await run.ended()
+    status = _STATUSES[ending.how]
+    return ChatSendResult(run_id=run.run_id, status=status, summary=ending.message if status == "error" else UNSET)

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Callable
+from sys import getsizeof
 from time import time
 from typing import Any, Final
 
@@ -19,26 +20,33 @@ from msgspec import UNSET
 
 from app.config import Auth
 from app.contract.decoding import BodyDecoder
-from app.contract.frames import ConnectChallenge, ConnectParams, HelloOk, RequestFrame, ResponseFrame, TickEvent
+from app.contract.frames import (
+    ConnectChallenge,
+    ConnectParams,
+    HelloOk,
+    RequestFrame,
+    TickEvent,
+)
 from app.errors import InvalidRequest
 from app.security.authenticator import Authenticator
 from app.ws.failure import MethodFailed
+from app.ws.framing import NotARequestError, NotJsonError, request_of, response_of, too_large
 from app.ws.handshake import Admission, HandshakeFailed, Peer, admit
 from app.ws.hub import Hub
 from app.ws.method_table import MethodTable
-from app.ws.outbox import Outbox
+from app.ws.outbox import MAX_FRAME_BYTES, PATIENCE_SECONDS, FrameTooLargeError, Outbox
+from app.ws.wire import MAX_HANDSHAKE_BYTES, Wire
 
 HANDSHAKE_SECONDS: Final = 15.0
-MAX_HANDSHAKE_BYTES: Final = 64 * 1024
-MAX_PAYLOAD: Final = 16 * 1024 * 1024
-"""As much as uvicorn takes in by itself, whoever starts it."""
 TICK_SECONDS: Final = 30.0
 MAX_REQUESTS: Final = 256
 """Requests of one connection that may be under way; waiting for runs is cheap, but not free."""
+MAX_REQUEST_BYTES: Final = 32 * 1024 * 1024
+"""What their frames may take up together: each is kept as long as its request is under way. One alone may take more."""
 CLOSE_SECONDS: Final = 1.0
+CONNECT_FIRST: Final = "invalid handshake: first request must be connect"
 
 _log = logging.getLogger("zero.ws")
-_request_decoder = msgspec.json.Decoder(RequestFrame)
 _connect_decoder = BodyDecoder(ConnectParams)
 
 
@@ -68,6 +76,8 @@ class Connection:
         hub: Where it is known while it lasts.
         table: Answers its requests.
         hello: Makes the answer to its handshake.
+        admitted: Called when it has been let in.
+        wire: The socket, where the server gives it away.
     """
 
     def __init__(
@@ -81,6 +91,8 @@ class Connection:
         hub: Hub,
         table: MethodTable,
         hello: Callable[[Admission, str], HelloOk],
+        admitted: Callable[[], None],
+        wire: Wire | None,
     ) -> None:
         self._receive = receive
         self._send = send
@@ -90,10 +102,13 @@ class Connection:
         self._hub = hub
         self._table = table
         self._hello = hello
-        self._outbox = Outbox(self._overflow)
-        self._requests: set[asyncio.Task[None]] = set()
+        self._admitted = admitted
+        self._wire = wire
+        self._outbox = Outbox(lambda: self.drop("slow consumer"), wire.unsent if wire is not None else int)
+        self._requests: dict[asyncio.Task[None], int] = {}
+        """Those under way, and how large their frames were."""
         self._task: asyncio.Task[Any] | None = None
-        self._dropped = False
+        self._dropped: str | None = None
         self._admission: Admission | None = None
         self.id = secrets.token_hex(8)
         self.subscribed = False
@@ -105,74 +120,83 @@ class Connection:
         try:
             if (await self._receive())["type"] != "websocket.connect":
                 return
-            await self._send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-            challenge = ConnectChallenge(nonce=secrets.token_hex(16), ts=int(time() * 1000))
-            self._outbox.event("connect.challenge", challenge)
-            await self._outbox.flush(self._write)
             await self._shake_hands()
             helpers = [
-                asyncio.create_task(self._outbox.drain(self._write), name="ws-writer"),
+                asyncio.create_task(self._send_all(), name="ws-writer"),
                 asyncio.create_task(self._tick(), name="ws-ticker"),
             ]
             self._hub.join(self)
             while True:
-                self._handle(await self._read(MAX_PAYLOAD))
+                # Who doesn't take answers isn't asked for more questions: they wait in the client and on the way.
+                await self._outbox.room()
+                self._handle(await self._read(MAX_FRAME_BYTES))
                 # Frames that came together are read without a pause; this lets each request begin before the next one.
                 await asyncio.sleep(0)
         except Closed as end:
+            self._task = None  # there is nothing to drop any more
             await self._close(end)
         except asyncio.CancelledError:
-            if not self._dropped or self._task is None:
+            if self._dropped is None or self._task is None:
                 raise
             self._task.uncancel()
-            _log.warning("connection %s: dropped, the client doesn't read", self.id)
-            await self._close(Closed(1008, "slow consumer"))
+            await self._cut_off(self._dropped)
         finally:
             self._hub.leave(self)
             self._outbox.close()
             await _stopped([*helpers, *self._requests])
 
+    def drop(self, reason: str) -> None:
+        """End the connection without waiting for the client."""
+        if self._task is not None and self._dropped is None:
+            self._dropped = reason
+            self._task.cancel()
+
     def may(self, scope: str) -> bool:
         """Tell whether the client may do what ``scope`` names."""
         return self._admission is not None and self._admission.allows(scope)
 
-    def event(self, name: str, payload: msgspec.Struct) -> None:
+    def event(self, name: str, payload: msgspec.Struct | msgspec.Raw) -> None:
         """Send an event."""
         self._outbox.event(name, payload)
 
     async def room(self) -> None:
         """Wait until the client has read most of what was sent."""
-        await self._outbox.room()
+        await self._outbox.room(patience=PATIENCE_SECONDS)
 
     async def _shake_hands(self) -> None:
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
-                text = await self._read(MAX_HANDSHAKE_BYTES)
+                await self._send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+                challenge = ConnectChallenge(nonce=secrets.token_hex(16), ts=int(time() * 1000))
+                self._outbox.event("connect.challenge", challenge)
+                await self._outbox.flush(self._write)
+                await self._greet(await self._read(MAX_HANDSHAKE_BYTES))
         except TimeoutError:
             raise Closed(1008, "handshake timeout") from None
-        request_id: str | None
+
+    async def _greet(self, text: str) -> None:
         failure: HandshakeFailed | None
         try:
-            request = _request_decoder.decode(text)
-        except msgspec.ValidationError:
-            request_id, failure = _id_of(text), _handshake("invalid handshake: first request must be connect")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            request_id, failure = None, None
+            request = request_of(text)
+        except NotJsonError:
+            raise Closed(1000, "not JSON") from None
+        except NotARequestError as error:
+            request_id, failure = error.request_id, _handshake(CONNECT_FIRST)
         else:
-            request_id, failure = request.id, self._admitted(request)
-        if request_id is None:
-            raise Closed(1000, "not JSON")
+            request_id, failure = request.id, self._failure_of(request)
         if failure is not None:
-            self._outbox.response(ResponseFrame(id=request_id, ok=False, error=failure.failure.shape))
+            self.respond(request_id, failure.failure)
             await self._outbox.flush(self._write)
             raise Closed(failure.close_code, str(failure)[:100])
         assert self._admission is not None, "no failure means admission"
-        hello = self._hello(self._admission, self.id)
-        self._outbox.response(ResponseFrame(id=request_id, ok=True, payload=hello))
+        self._admitted()
+        if self._wire is not None:
+            self._wire.admit()
+        self.respond(request_id, self._hello(self._admission, self.id))
 
-    def _admitted(self, request: RequestFrame) -> HandshakeFailed | None:
+    def _failure_of(self, request: RequestFrame) -> HandshakeFailed | None:
         if request.method != "connect":
-            return _handshake("invalid handshake: first request must be connect")
+            return _handshake(CONNECT_FIRST)
         try:
             params = _connect_decoder.decode(b"{}" if request.params is UNSET else bytes(request.params))
             self._admission = admit(params, self._peer, self._auth, self._authenticator)
@@ -184,42 +208,40 @@ class Connection:
 
     def _handle(self, text: str) -> None:
         try:
-            request = _request_decoder.decode(text)
-        except msgspec.ValidationError as error:
-            request_id = _id_of(text)
-            if request_id is not None:
-                failure = MethodFailed("INVALID_REQUEST", f"invalid request frame: {error}")
-                self._outbox.response(ResponseFrame(id=request_id, ok=False, error=failure.shape))
+            request = request_of(text)
+        except NotARequestError as error:
+            self.respond(error.request_id, MethodFailed("INVALID_REQUEST", f"invalid request frame: {error}"))
             return
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except NotJsonError:
             return  # as the protocol has it: what is no JSON is skipped
-        if len(self._requests) >= MAX_REQUESTS:
-            what = f"{MAX_REQUESTS} requests of this connection are under way"
+        size, waiting = getsizeof(text), sum(self._requests.values())
+        if len(self._requests) >= MAX_REQUESTS or (waiting and waiting + size > MAX_REQUEST_BYTES):
+            what = f"{len(self._requests)} requests of this connection are under way, of {waiting} bytes"
             self.respond(request.id, MethodFailed("UNAVAILABLE", what, retry_after=1))
             return
         task = asyncio.create_task(self._answer(request), name=f"ws-{request.method[:40]}")
-        self._requests.add(task)
-        task.add_done_callback(self._requests.discard)
+        self._requests[task] = size
+        task.add_done_callback(self._requests.pop)
 
     async def _answer(self, request: RequestFrame) -> None:
         assert self._admission is not None, "only admitted clients get here"
+        answer: msgspec.Struct | MethodFailed
         try:
-            payload = await self._table.call(request, self._admission, _Request(self, request.id))
+            answer = await self._table.call(request, self._admission, _Request(self, request.id))
         except MethodFailed as failure:
-            self.respond(request.id, failure)
+            answer = failure
         except Exception:
             _log.exception("connection %s: %s failed", self.id, request.method)
-            self.respond(request.id, MethodFailed("UNAVAILABLE", "the gateway failed to process the request"))
-        else:
-            self.respond(request.id, payload)
+            answer = MethodFailed("UNAVAILABLE", "the gateway failed to process the request")
+        await self.room()
+        self.respond(request.id, answer)
 
     def respond(self, request_id: str, answer: msgspec.Struct | MethodFailed) -> None:
-        """Answer a request."""
-        if isinstance(answer, MethodFailed):
-            payload = answer.payload if answer.payload is not None else UNSET
-            self._outbox.response(ResponseFrame(id=request_id, ok=False, payload=payload, error=answer.shape))
-        else:
-            self._outbox.response(ResponseFrame(id=request_id, ok=True, payload=answer))
+        """Answer a request. An answer that is too large for a frame becomes a failure that says so."""
+        try:
+            self._outbox.response(response_of(request_id, answer))
+        except FrameTooLargeError as error:
+            self._outbox.response(response_of(request_id, too_large(error.size)))
 
     async def _read(self, limit: int) -> str:
         message: Any = await self._receive()
@@ -241,15 +263,24 @@ class Connection:
             await asyncio.sleep(TICK_SECONDS)
             self._outbox.event("tick", TickEvent(ts=int(time() * 1000)))
 
-    def _overflow(self) -> None:
-        if self._task is not None and not self._dropped:
-            self._dropped = True
-            self._task.cancel()
+    async def _send_all(self) -> None:
+        try:
+            with contextlib.suppress(OSError):  # as ASGI has it for a client that is gone
+                await self._outbox.drain(self._write)
+        finally:
+            self._outbox.close()
+
+    async def _cut_off(self, reason: str) -> None:
+        _log.warning("connection %s: dropped, %s", self.id, reason)
+        if self._wire is not None:
+            self._wire.abort()
+        else:
+            await self._close(Closed(1008, reason))
 
     async def _close(self, end: Closed) -> None:
         if end.code is None:
             return
-        # A client that doesn't read doesn't read this either; the server cuts the connection when we return.
+        # A client that doesn't read doesn't read this either. The rest is the server's, when we return.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._send({"type": "websocket.close", "code": end.code, "reason": end.reason})
@@ -277,17 +308,6 @@ class _Request:
 
 def _handshake(message: str) -> HandshakeFailed:
     return HandshakeFailed(MethodFailed("INVALID_REQUEST", message))
-
-
-def _id_of(text: str) -> str | None:
-    """Return the id under which a frame that is no request is answered; ``None`` if it isn't even JSON."""
-    try:
-        # The decoder of requests gives up at the first thing that is wrong; what comes after it may be no JSON at all.
-        frame = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    found = frame.get("id") if isinstance(frame, dict) else None
-    return found if isinstance(found, str) and found else "invalid"
 
 
 async def _stopped(tasks: list[asyncio.Task[None]]) -> None:

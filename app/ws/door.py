@@ -27,13 +27,15 @@ from app.runs.run import Runs
 from app.security.authenticator import Authenticator
 from app.sessions.store import SessionStore
 from app.ws.agent_methods import AgentMethods
-from app.ws.connection import MAX_PAYLOAD, TICK_SECONDS, Connection
+from app.ws.connection import TICK_SECONDS, Connection
 from app.ws.gateway_methods import MAIN_KEY, GatewayMethods
 from app.ws.handshake import ROLE, Admission, Peer
 from app.ws.hub import Hub
 from app.ws.method_table import MethodTable
-from app.ws.outbox import MAX_BUFFERED_BYTES
+from app.ws.outbox import MAX_BUFFERED_BYTES, MAX_FRAME_BYTES
 from app.ws.session_methods import SessionMethods
+from app.ws.strangers import Strangers
+from app.ws.wire import wire_of
 
 FAREWELL_SECONDS: Final = 0.1
 """How long the last frames have to leave before the connections are closed."""
@@ -61,6 +63,7 @@ class Door:
         current: Callable[[], LoadedConfig],
     ) -> None:
         self.hub = Hub()
+        self._strangers = Strangers()
         self._background = BackgroundRuns(runs)
         self._authenticator = authenticator
         self._current = current
@@ -118,8 +121,14 @@ class Door:
             hub=self.hub,
             table=self._table,
             hello=self._hello,
+            admitted=lambda: self._strangers.leave(connection),
+            wire=wire_of(scope),
         )
-        await connection.serve()
+        self._strangers.enter(connection)
+        try:
+            await connection.serve()
+        finally:
+            self._strangers.leave(connection)
 
     async def drained(self, seconds: float) -> None:
         """Wait until the runs begun here are done and told of, or the time is up."""
@@ -149,7 +158,7 @@ class Door:
             ),
             auth=HelloAuth(role=ROLE, scopes=list(admission.scopes)),
             policy=HelloPolicy(
-                max_payload=MAX_PAYLOAD,
+                max_payload=MAX_FRAME_BYTES,
                 max_buffered_bytes=MAX_BUFFERED_BYTES,
                 tick_interval_ms=int(TICK_SECONDS * 1000),
             ),

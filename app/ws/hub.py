@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from time import time
 from typing import Protocol
 
@@ -23,8 +24,8 @@ class Member(Protocol):
         """Tell whether it may do what ``scope`` names."""
         ...
 
-    def event(self, name: str, payload: msgspec.Struct) -> None:
-        """Send it an event."""
+    def event(self, name: str, payload: msgspec.Struct | msgspec.Raw) -> None:
+        """Send it an event, or its payload as JSON already."""
         ...
 
 
@@ -47,18 +48,23 @@ class Hub:
 
     def broadcast(self, name: str, payload: msgspec.Struct) -> None:
         """Send an event to every connection that may read."""
-        for member in tuple(self._members):
-            if member.may("operator.read"):
-                member.event(name, payload)
+        _send((member for member in tuple(self._members) if member.may("operator.read")), name, payload)
 
     def session_changed(self, session_key: str, agent_id: str, reason: Reason) -> None:
         """Tell those who asked for it that a session has changed."""
         payload = SessionsChangedEvent(session_key=session_key, agent_id=agent_id, reason=reason, ts=int(time() * 1000))
-        for member in tuple(self._members):
-            if member.subscribed and member.may("operator.read"):
-                member.event("sessions.changed", payload)
+        members = (member for member in tuple(self._members) if member.subscribed and member.may("operator.read"))
+        _send(members, "sessions.changed", payload)
 
     def announce_shutdown(self) -> None:
         """Tell everybody that the gateway is stopping."""
-        for member in tuple(self._members):
-            member.event("shutdown", ShutdownEvent(reason="the gateway is stopping"))
+        _send(tuple(self._members), "shutdown", ShutdownEvent(reason="the gateway is stopping"))
+
+
+def _send(members: Iterable[Member], name: str, payload: msgspec.Struct) -> None:
+    """Send an event to some, encoded once for all of them: only its number differs."""
+    encoded: msgspec.Raw | None = None
+    for member in members:
+        if encoded is None:
+            encoded = msgspec.Raw(msgspec.json.encode(payload))
+        member.event(name, encoded)

@@ -5,12 +5,12 @@ A listener of the run, like HTTP's event stream. Knows the frames, not the conne
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from time import time
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from app.contract.frames import (
     AgentAssistantEvent,
@@ -21,15 +21,14 @@ from app.contract.frames import (
     ChatDeltaEvent,
     ChatErrorEvent,
     ChatFinalEvent,
+    ChatMessage,
 )
 from app.errors import GatewayError, RunAborted
 from app.runs.answer import Answer
 from app.runs.event import Event
 from app.runs.job import Job
+from app.ws.growing_text import GrowingText, Room
 from app.ws.spoken import answer_message, token_usage
-
-Room = Callable[[], Awaitable[None]]
-"""Returns when there is room for more; a run waits for it."""
 
 Publish = Callable[[str, msgspec.Struct], None]
 """Takes an event's name and payload; must return at once."""
@@ -41,14 +40,13 @@ def now() -> int:
 
 
 class AgentEvents:
-    """Tells a run of the method ``agent``: how it begins, every piece of text, how it ends."""
+    """Tells a run of the method ``agent``: how it begins, how its text grows, how it ends."""
 
     def __init__(self, job: Job, publish: Publish, room: Room | None = None) -> None:
         self._job = job
         self._publish = publish
-        self._room = room
         self._seq = 0
-        self._text = ""
+        self._text = GrowingText(self._assistant, room)
         self._began = now()
 
     def begin(self) -> None:
@@ -57,29 +55,15 @@ class AgentEvents:
 
     async def on_event(self, event: Event) -> None:
         """Tell what was added to the first choice."""
-        delta = _first_text(event)
-        if delta:
-            self._text += delta
-            self._seq += 1
-            self._publish(
-                "agent",
-                AgentAssistantEvent(
-                    run_id=self._job.run_id,
-                    seq=self._seq,
-                    ts=now(),
-                    session_key=self._job.target.session_key,
-                    agent_id=self._job.target.agent.id,
-                    data=AgentText(text=self._text, delta=delta),
-                ),
-            )
-            if self._room is not None:
-                await self._room()
+        await _follow(self._text, event)
 
     async def flush(self) -> None:
-        """Nothing is kept back here."""
+        """Tell what was kept back for an event that said nothing."""
+        await self._text.flush()
 
     def end(self, outcome: Answer | GatewayError) -> None:
         """Tell how the run ended."""
+        self._text.finish()
         if isinstance(outcome, GatewayError):
             aborted = isinstance(outcome, RunAborted)
             self._lifecycle(
@@ -94,6 +78,20 @@ class AgentEvents:
             )
         else:
             self._lifecycle(AgentLifecycle(phase="end", started_at=self._began, ended_at=now()))
+
+    def _assistant(self, delta: str, whole: str | None) -> None:
+        self._seq += 1
+        self._publish(
+            "agent",
+            AgentAssistantEvent(
+                run_id=self._job.run_id,
+                seq=self._seq,
+                ts=now(),
+                session_key=self._job.target.session_key,
+                agent_id=self._job.target.agent.id,
+                data=AgentText(text=whole if whole is not None else UNSET, delta=delta),
+            ),
+        )
 
     def _lifecycle(self, data: AgentLifecycle) -> None:
         self._seq += 1
@@ -111,39 +109,28 @@ class AgentEvents:
 
 
 class ChatEvents:
-    """Tells a turn of a session: every piece of text, and one last event."""
+    """Tells a turn of a session: how its text grows, and one last event."""
 
-    def __init__(self, job: Job, publish: Publish) -> None:
+    def __init__(self, job: Job, publish: Publish, room: Room | None = None) -> None:
         self._job = job
         self._publish = publish
         self._seq = 0
-        self._text: list[str] = []
+        self._text = GrowingText(self._delta, room)
 
     async def on_event(self, event: Event) -> None:
         """Tell what was added to the first choice."""
-        delta = _first_text(event)
-        if delta:
-            self._text.append(delta)
-            self._publish(
-                "chat",
-                ChatDeltaEvent(
-                    run_id=self._job.run_id,
-                    session_key=self._job.target.session_key,
-                    agent_id=self._job.target.agent.id,
-                    seq=self._next(),
-                    delta_text=delta,
-                    message=answer_message("".join(self._text), now()),
-                ),
-            )
+        await _follow(self._text, event)
 
     async def flush(self) -> None:
-        """Nothing is kept back here."""
+        """Tell what was kept back for an event that said nothing."""
+        await self._text.flush()
 
     def end(self, outcome: Answer | GatewayError) -> None:
         """Tell how the turn ended."""
+        self._text.finish()
         run_id, target = self._job.run_id, self._job.target
         key, agent_id, seq = target.session_key, target.agent.id, self._next()
-        text = "".join(self._text)
+        text = self._text.repeated
         if isinstance(outcome, Answer):
             self._publish(
                 "chat",
@@ -152,7 +139,7 @@ class ChatEvents:
                     session_key=key,
                     agent_id=agent_id,
                     seq=seq,
-                    message=answer_message(text, now()),
+                    message=_message(text),
                     usage=token_usage(outcome.usage) if outcome.usage is not None else UNSET,
                     stop_reason=outcome.choices()[0].finish_reason,
                 ),
@@ -165,7 +152,7 @@ class ChatEvents:
                     session_key=key,
                     agent_id=agent_id,
                     seq=seq,
-                    message=answer_message(text, now()) if text else UNSET,
+                    message=_message(text) if text else UNSET,
                     error_message=outcome.message,
                     stop_reason="rpc",
                 ),
@@ -183,13 +170,36 @@ class ChatEvents:
                 ),
             )
 
+    def _delta(self, delta: str, whole: str | None) -> None:
+        self._publish(
+            "chat",
+            ChatDeltaEvent(
+                run_id=self._job.run_id,
+                session_key=self._job.target.session_key,
+                agent_id=self._job.target.agent.id,
+                seq=self._next(),
+                delta_text=delta,
+                message=_message(whole),
+            ),
+        )
+
     def _next(self) -> int:
         self._seq += 1
         return self._seq
 
 
-def _first_text(event: Event) -> str:
-    return "".join(choice.delta.content or "" for choice in event.choices if choice.index == 0)
+async def _follow(text: GrowingText, event: Event) -> None:
+    """Have the text of the first choice told; what is left of it before the choice's end is."""
+    first = [choice for choice in event.choices if choice.index == 0]
+    delta = "".join(choice.delta.content or "" for choice in first)
+    if delta:
+        await text.add(delta, more=event.more)
+    if any(choice.finish_reason is not None for choice in first):
+        await text.settle()
+
+
+def _message(text: str | None) -> ChatMessage | UnsetType:
+    return answer_message(text, now()) if text is not None else UNSET
 
 
 def _kind(error: GatewayError) -> Literal["timeout", "rate_limit", "context_length", "unknown"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from time import time
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import UNSET
 
@@ -31,23 +31,30 @@ from app.contract.frames import (
     SessionsSubscribeParams,
     SessionsSubscribeResult,
 )
-from app.errors import StoreUnavailable
-from app.routing.agent_name import DEFAULT_ALIAS
-from app.routing.session_key import full_key, parse_requested
+from app.errors import InvalidRequest, StoreUnavailable
 from app.runs.run import Runs
 from app.sessions.message import Message
-from app.sessions.store import SessionRecord, SessionStore, StoreError
-from app.ws.agent_methods import target_of
+from app.sessions.store import Excerpt, SessionRecord, SessionStore, StoreError
+from app.ws.agent_methods import key_of
 from app.ws.caller import Caller
 from app.ws.failure import MethodFailed
+from app.ws.history_page import PAGE_BYTES, TOO_LARGE, page
 from app.ws.run_events import now
-from app.ws.spoken import chat_message, text_of
+from app.ws.spoken import text_of
 
-DEFAULT_ROWS = 100
-DEFAULT_MESSAGES = 200
-PREVIEW_ITEMS = 12
-PREVIEW_CHARS = 240
-TITLE_CHARS = 80
+DEFAULT_ROWS: Final = 100
+MAX_ROWS: Final = 1_000
+MAX_TOLD_ROWS: Final = 100
+"""Rows at most where titles or last messages are wanted: for these the sessions themselves have to be read."""
+TOLD_BYTES: Final = 128 * 1024
+"""The largest message that a title or a last message is made of."""
+DEFAULT_MESSAGES: Final = 200
+MAX_PREVIEWS: Final = 100
+PREVIEW_ITEMS: Final = 12
+PREVIEW_CHARS: Final = 240
+TITLE_CHARS: Final = 80
+_FAR: Final = 2**31
+"""Further than any list goes. Clients may ask for what lies beyond, in numbers that no database knows."""
 
 
 class SessionMethods:
@@ -70,10 +77,12 @@ class SessionMethods:
         """List sessions, the last changed first."""
         rows: list[SessionRow] = []
         total = 0
+        told = bool(params.include_derived_titles or params.include_last_message)
+        offset = min(params.offset or 0, _FAR)
         if params.archived is not True:  # there are none of those
             rows, total = await self.recent(
-                limit=params.limit or DEFAULT_ROWS,
-                offset=params.offset or 0,
+                limit=min(params.limit or DEFAULT_ROWS, MAX_TOLD_ROWS if told else MAX_ROWS),
+                offset=offset,
                 agent_id=params.agent_id or None,
                 agents=tuple(self._current().agents) if params.configured_agents_only is True else None,
                 since=time() - params.active_minutes * 60 if params.active_minutes else 0.0,
@@ -85,14 +94,14 @@ class SessionMethods:
             path=self.path,
             count=len(rows),
             total_count=total,
-            has_more=(params.offset or 0) + len(rows) < total,
+            has_more=offset + len(rows) < total,
             defaults=self.defaults(),
             sessions=rows,
         )
 
     async def describe(self, params: SessionsDescribeParams, _caller: Caller) -> SessionsDescribeResult:
         """Show one session."""
-        record = await self._record(self._key(params.key))
+        record = await self._record(self._key(params.key, param="key"))
         if record is None:
             return SessionsDescribeResult(session=None)
         row = self._row(record)
@@ -101,23 +110,38 @@ class SessionMethods:
 
     async def preview(self, params: SessionsPreviewParams, _caller: Caller) -> SessionsPreviewResult:
         """Show the last words of several sessions."""
-        limit, chars = params.limit or PREVIEW_ITEMS, params.max_chars or PREVIEW_CHARS
-        return SessionsPreviewResult(ts=now(), previews=[await self._preview(key, limit, chars) for key in params.keys])
+        if len(params.keys) > MAX_PREVIEWS:
+            raise InvalidRequest(f"At most {MAX_PREVIEWS} keys can be asked for at once.", param="keys")
+        keys = [self._key(key, param="keys") for key in params.keys]
+        limit, chars = min(params.limit or PREVIEW_ITEMS, _FAR), params.max_chars or PREVIEW_CHARS
+        found = await self._excerpts(keys, latest=limit, max_bytes=PAGE_BYTES // len(keys))
+        previews = [_preview(said, found.get(key), chars) for said, key in zip(params.keys, keys, strict=True)]
+        return SessionsPreviewResult(ts=now(), previews=previews)
 
     async def history(self, params: ChatHistoryParams, _caller: Caller) -> ChatHistoryResult | ChatHistoryResetResult:
-        """Show what was said in a session, oldest first."""
+        """Show what was said in a session, oldest first: a page of the latest messages, or of those before them."""
         if params.cursor:
             return ChatHistoryResetResult()
         key = self._key(params.session_key, params.agent_id or "")
-        messages = await self._messages(key)
-        end = max(len(messages) - (params.offset or 0), 0)
-        begin = max(end - (params.limit or DEFAULT_MESSAGES), 0)
-        shown = [chat_message(message, max_chars=params.max_chars or None) for message in messages[begin:end]]
-        return ChatHistoryResult(session_key=key, messages=shown, has_more=begin > 0)
+        offset, limit = min(params.offset or 0, _FAR), params.limit or DEFAULT_MESSAGES
+        excerpt = await self._excerpt(key, latest=limit, skip=offset, max_bytes=PAGE_BYTES)
+        if not excerpt.latest and offset < excerpt.total:  # the next message alone is larger than a page
+            excerpt = await self._excerpt(key, latest=1, skip=offset, max_bytes=_FAR)
+        shown = page(excerpt.latest, max_chars=params.max_chars or None)
+        end = offset + len(shown)
+        more = bool(shown) and end < excerpt.total
+        return ChatHistoryResult(
+            session_key=key,
+            messages=shown,
+            offset=offset,
+            has_more=more,
+            next_offset=end if more else UNSET,
+            total_messages=excerpt.total,
+        )
 
     async def reset(self, params: SessionsResetParams, _caller: Caller) -> SessionsResetResult:
         """Empty a session."""
-        key = self._key(params.key, params.agent_id or "")
+        key = self._key(params.key, params.agent_id or "", param="key")
         self._abort(key, "its session was reset")
         try:
             record = await self._store.reset(key)
@@ -130,7 +154,7 @@ class SessionMethods:
 
     async def delete(self, params: SessionsDeleteParams, _caller: Caller) -> SessionsDeleteResult:
         """Remove a session."""
-        key = self._key(params.key, params.agent_id or "")
+        key = self._key(params.key, params.agent_id or "", param="key")
         self._abort(key, "its session was deleted")
         try:
             record = await self._store.session(key)
@@ -199,25 +223,16 @@ class SessionMethods:
         """Add what the messages say to the rows, as far as it is asked for."""
         if not (params.include_derived_titles or params.include_last_message):
             return
+        opening = params.include_derived_titles is True
+        found = await self._excerpts([row.key for row in rows], latest=1, max_bytes=TOLD_BYTES, opening=opening)
         for row in rows:
-            messages = await self._messages(row.key)
-            first = next((text_of(message) for message in messages if message.role == "user"), "")
-            if params.include_derived_titles and first:
-                row.derived_title = first[:TITLE_CHARS]
-            if params.include_last_message and messages:
-                row.last_message_preview = text_of(messages[-1])[:PREVIEW_CHARS]
-
-    async def _preview(self, requested: str, limit: int, chars: int) -> SessionPreview:
-        key = self._key(requested)
-        messages = await self._messages(key)
-        if not messages:
-            record = await self._record(key)
-            return SessionPreview(key=requested, status="missing" if record is None else "empty", items=[])
-        items = [
-            SessionPreviewItem(role=_preview_role(message), text=text_of(message)[:chars])
-            for message in messages[-limit:]
-        ]
-        return SessionPreview(key=requested, status="ok", items=items)
+            excerpt = found.get(row.key)  # or it has been deleted meanwhile
+            if excerpt is None:
+                continue
+            if excerpt.opening is not None and (title := text_of(excerpt.opening)):
+                row.derived_title = title[:TITLE_CHARS]
+            if params.include_last_message and excerpt.total:
+                row.last_message_preview = _last_words(excerpt)[:PREVIEW_CHARS]
 
     async def _record(self, key: str) -> SessionRecord | None:
         try:
@@ -225,22 +240,40 @@ class SessionMethods:
         except StoreError as error:
             raise StoreUnavailable from error
 
-    async def _messages(self, key: str) -> list[Message]:
+    async def _excerpts(
+        self, keys: Collection[str], *, latest: int, skip: int = 0, max_bytes: int, opening: bool = False
+    ) -> dict[str, Excerpt]:
         try:
-            return [stored.message for stored in await self._store.history(key)]
+            return await self._store.excerpts(keys, latest=latest, skip=skip, max_bytes=max_bytes, opening=opening)
         except StoreError as error:
             raise StoreUnavailable from error
 
-    def _key(self, key: str, agent_id: str = "") -> str:
-        requested = parse_requested(key)
-        if requested.agent_id is not None and requested.agent_id != DEFAULT_ALIAS and not agent_id:
-            # Its agent may have left the configuration; the session is still there to be shown or removed.
-            return full_key(requested.agent_id, requested.rest)
-        return target_of(agent_id, key, self._current()).session_key
+    async def _excerpt(self, key: str, *, latest: int, skip: int, max_bytes: int) -> Excerpt:
+        found = await self._excerpts([key], latest=latest, skip=skip, max_bytes=max_bytes)
+        return found.get(key, Excerpt(0, None, ()))
+
+    def _key(self, key: str, agent_id: str = "", *, param: str = "sessionKey") -> str:
+        return key_of(key, agent_id, self._current(), param=param)
 
     def _abort(self, key: str, why: str) -> None:
         for run in self._runs.active.of_session(key):
             run.abort(why)
+
+
+def _preview(requested: str, excerpt: Excerpt | None, chars: int) -> SessionPreview:
+    if excerpt is None or not excerpt.total:
+        return SessionPreview(key=requested, status="missing" if excerpt is None else "empty", items=[])
+    items = [
+        SessionPreviewItem(role=_preview_role(message), text=text_of(message)[:chars]) for message in excerpt.latest
+    ]
+    # Where even the last message is too large there is something all the same.
+    return SessionPreview(
+        key=requested, status="ok", items=items or [SessionPreviewItem(role="system", text=TOO_LARGE)]
+    )
+
+
+def _last_words(excerpt: Excerpt) -> str:
+    return text_of(excerpt.latest[-1]) if excerpt.latest else TOO_LARGE
 
 
 def _preview_role(message: Message) -> Literal["user", "assistant", "tool"]:

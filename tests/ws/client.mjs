@@ -69,6 +69,19 @@ tell("agent", {
   texts: grown.filter((e) => e.payload.stream === "assistant").map((e) => e.payload.data.text),
 });
 
+// A run whose text grows in several events.
+const long = "word ".repeat(8000);
+await main.client.request("agent", { message: long, idempotencyKey: "node-long" }, { expectFinal: true });
+const pieces = of(main.seen, "agent", "node-long")
+  .filter((e) => e.payload.stream === "assistant")
+  .map((e) => e.payload.data);
+let whole = "";
+tell("growing", {
+  several: pieces.length > 1,
+  cumulative: pieces.every(({ delta, text }) => (whole += delta) === text),
+  complete: whole === long,
+});
+
 // A turn of the same session.
 const started = await main.client.request("chat.send", { sessionKey, message: "four", idempotencyKey: "node-chat" });
 await main.until((seen) => of(seen, "chat", "node-chat").some((e) => e.payload.state === "final"));

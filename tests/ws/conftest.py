@@ -12,6 +12,7 @@ from tests.fakes.configuration import upstream_configuration
 from tests.fakes.upstream import FakeUpstream
 from tests.live_gateway import LiveGateway, configuration
 from tests.ws.client import Client
+from tests.ws.process import AS_ZERO_GATEWAY
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +32,8 @@ def upstream(scripted: FakeUpstream) -> FakeUpstream:
 @pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory, scripted: FakeUpstream) -> Iterator[LiveGateway]:
     """A gateway whose agents ask the scripted upstream. It must not have failed at anything in the end."""
-    with LiveGateway(tmp_path_factory.mktemp("ws"), upstream_configuration(scripted)) as gateway:
+    folder, config = tmp_path_factory.mktemp("ws"), upstream_configuration(scripted)
+    with LiveGateway(folder, config, arguments=AS_ZERO_GATEWAY) as gateway:
         yield gateway
         assert "Traceback" not in gateway.log, gateway.log
 
@@ -40,7 +42,8 @@ def live(tmp_path_factory: pytest.TempPathFactory, scripted: FakeUpstream) -> It
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
     """A gateway with the echo engine and little patience; see ``variant``."""
     folder = tmp_path_factory.mktemp("impatient")
-    with LiveGateway(folder, configuration(), app="tests.ws.variant:gateway") as gateway:
+    variant = "tests.ws.variant:gateway"
+    with LiveGateway(folder, configuration(), app=variant, arguments=AS_ZERO_GATEWAY) as gateway:
         yield gateway
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from tests.live_gateway import LiveGateway
 
 MIB: Final = 1024 * 1024
+AS_ZERO_GATEWAY: Final = ("--ws", "app.ws.uvicorn_wire:UvicornWire")
+"""What makes uvicorn's command line treat sockets as ``zero gateway`` does."""
 
 
 def memory(gateway: LiveGateway) -> int:
@@ -23,6 +26,15 @@ def peak_memory(gateway: LiveGateway) -> int:
 def open_files(gateway: LiveGateway) -> int:
     """Return how many descriptors the gateway has open, connections among them."""
     return len(list(Path(f"/proc/{gateway.process.pid}/fd").iterdir()))
+
+
+def open_sockets(gateway: LiveGateway) -> int:
+    """Return how many of those are sockets."""
+    found = 0
+    for link in Path(f"/proc/{gateway.process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found += str(link.readlink()).startswith("socket:")
+    return found
 
 
 def _status(gateway: LiveGateway, name: str) -> int:

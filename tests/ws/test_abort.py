@@ -97,6 +97,27 @@ class TestOverWebSocket:
         assert [run] == stopped(client, key)
         assert run == client.event("chat", state="aborted")["runId"]
 
+    @pytest.mark.parametrize(
+        ("asked", "named"),
+        [
+            ({}, {"sessionKey": "whatever"}),
+            ({"agentId": "careful"}, {"sessionKey": "agent:main:whatever"}),
+            ({"agentId": "careful", "sessionKey": "bare"}, {"sessionKey": "bare"}),
+            ({"agentId": "careful", "sessionKey": "bare"}, {"sessionKey": "bare", "agentId": "careful"}),
+        ],
+        ids=str,
+    )
+    def test_before_the_first_answer(self, client: Client, upstream: FakeUpstream, asked: Json, named: Json) -> None:
+        """A client that has heard nothing yet doesn't know the session's full key, but it knows the run's id."""
+        upstream.play(LATE)
+        run = new_key()
+        request = client.request("agent", {"message": "hi", "idempotencyKey": run, **asked})
+        answer = client.call("chat.abort", {"runId": run, **named})
+
+        assert {"ok": True, "aborted": True, "runIds": [run]} == answer
+        assert "accepted" == client.result(request)["status"]
+        assert ("timeout", "rpc") == ((end := client.result(request))["status"], end["stopReason"])
+
     def test_one_of_several(self, client: Client, upstream: FakeUpstream, key: str) -> None:
         """A run that waits its turn can be taken out alone; the others aren't disturbed, and come to their turn."""
         upstream.play(LATE)
@@ -131,12 +152,14 @@ class TestOverWebSocket:
         assert {"ok": True, "aborted": False, "runIds": []} == answer
 
     def test_another_sessions_run_is_not_touched(self, client: Client, upstream: FakeUpstream, key: str) -> None:
-        """The id alone is not enough."""
+        """The id alone is not enough where the client has named the session itself."""
         upstream.play(LATE)
         run = sent(client, key)
         upstream.wait()
 
-        assert [] == client.call("chat.abort", {"sessionKey": f"{key}-other", "runId": run})["runIds"]
+        bare = key.removeprefix("agent:main:")
+        for other in ({"sessionKey": f"{key}-other"}, {"sessionKey": "x"}, {"sessionKey": bare, "agentId": "echo"}):
+            assert [] == client.call("chat.abort", {**other, "runId": run})["runIds"]
         upstream.last.release()
         assert "ok" == client.call("agent.wait", {"runId": run})["status"]
 
@@ -182,6 +205,26 @@ class TestOverHttp:
         assert ("run_aborted", "server_error") == (failure["error"]["code"], failure["error"]["type"])
         chunks = [json.loads(text) for text in events[:-2]]
         assert [] == [choice for one in chunks for choice in one["choices"] if choice["finish_reason"]]
+        upstream.last.wait_closed()
+
+    @pytest.mark.parametrize("by", ["id", "key"])
+    def test_a_stream_without_a_session(
+        self, client: Client, live: LiveGateway, upstream: FakeUpstream, by: str
+    ) -> None:
+        """By its id, which is in the headers as its session's key is, or by that."""
+        upstream.play(halting("Hel", "lo"))
+        body = json.dumps({"model": "zero", "stream": True, "messages": [user("hi")]})
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        with closing(HTTPConnection("127.0.0.1", live.port, timeout=SECONDS)) as connection:
+            connection.request("POST", CHAT, body, headers)
+            response = connection.getresponse()
+            run, key = (response.getheader(f"x-zero-{name}") for name in ("run-id", "session-key"))
+            by_id = {"sessionKey": "main", "runId": run}
+            answer = client.call("chat.abort", by_id if by == "id" else {"sessionKey": key})
+            said = response.read()
+
+        assert [run] == answer["runIds"]
+        assert b'"run_aborted"' in said
         upstream.last.wait_closed()
 
     def test_one_that_waits_its_turn(

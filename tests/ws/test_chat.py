@@ -11,7 +11,7 @@ from tests.doors.client import chat
 from tests.fakes.script import error, stream, words
 from tests.fakes.upstream import FakeUpstream
 from tests.live_gateway import LiveGateway
-from tests.ws.answers import LATE, sent
+from tests.ws.answers import LATE, halting, sent
 from tests.ws.client import Client, Refused, said
 
 Dial = Callable[..., Client]
@@ -24,11 +24,13 @@ class TestChat:
 
     def test_everybody_hears_of_it(self, dial: Dial, upstream: FakeUpstream, key: str) -> None:
         """Whoever began it and others get the same events: the text as it grows, and how it ended."""
-        upstream.play(stream(*words("Hel", "lo")))
+        upstream.play(halting("Hel", "lo"))
         one, other = dial().admitted(), dial().admitted(scopes=["operator.read"])
         run = sent(one, key)
+        begun_with = [client.event("chat", state="delta") for client in (one, other)]
+        upstream.last.release()
         ends = [client.event("chat", state="final") for client in (one, other)]
-        grown = [client.events("chat") for client in (one, other)]
+        grown = [[first, *client.events("chat")] for first, client in zip(begun_with, (one, other), strict=True)]
 
         assert ends[0] == ends[1]
         assert grown[0] == grown[1]

@@ -9,8 +9,14 @@ import subprocess
 import sys
 from typing import Final
 
-from app.ws.connection import HANDSHAKE_SECONDS, MAX_HANDSHAKE_BYTES, MAX_PAYLOAD, MAX_REQUESTS, TICK_SECONDS
-from app.ws.outbox import MAX_BUFFERED_BYTES
+from app.ws.connection import HANDSHAKE_SECONDS, MAX_REQUEST_BYTES, MAX_REQUESTS, TICK_SECONDS
+from app.ws.growing_text import REPEATED_CHARS
+from app.ws.history_page import PAGE_BYTES
+from app.ws.outbox import HIGH_WATER_BYTES, MAX_BUFFERED_BYTES, MAX_FRAME_BYTES, PATIENCE_SECONDS
+from app.ws.session_methods import MAX_PREVIEWS, MAX_ROWS, MAX_TOLD_ROWS
+from app.ws.strangers import MAX_STRANGERS
+from app.ws.uvicorn_wire import LINGER_SECONDS
+from app.ws.wire import MAX_HANDSHAKE_BYTES
 from tests.documents import ROOT, fenced, rows
 from tests.live_gateway import TOKEN, LiveGateway
 from tests.ws.contract import EVENTS, METHODS
@@ -33,7 +39,7 @@ def test_the_example_runs(live: LiveGateway) -> None:
     frames = [json.loads(line) for line in done.stdout.splitlines()]
 
     assert (0, "") == (done.returncode, done.stderr)
-    assert ["res", "res", *["event"] * 5, "res"] == [frame["type"] for frame in frames]
+    assert ["res", "res", *["event"] * 3, "res"] == [frame["type"] for frame in frames]
     assert ("hello-ok", "accepted") == (frames[0]["payload"]["type"], frames[1]["payload"]["status"])
     assert "one two three" == frames[-1]["payload"]["result"]["payloads"][0]["text"]
     assert len(block.text.splitlines()) < 30
@@ -62,8 +68,18 @@ def test_the_limits_are_the_code_s() -> None:
     assert [
         f"{HANDSHAKE_SECONDS:g} s",
         f"{MAX_HANDSHAKE_BYTES // KIB} KiB",
-        f"{MAX_PAYLOAD // KIB**2} MiB",
+        str(MAX_STRANGERS),
+        f"{MAX_FRAME_BYTES // KIB**2} MiB",
         str(MAX_REQUESTS),
+        f"{MAX_REQUEST_BYTES // KIB**2} MiB",
+        f"{MAX_FRAME_BYTES // KIB**2} MiB",
         f"{MAX_BUFFERED_BYTES // KIB**2} MiB",
+        f"{HIGH_WATER_BYTES // KIB**2} MiB for {PATIENCE_SECONDS:g} s",
+        "20 s, twice",
+        f"{LINGER_SECONDS:g} s",
+        f"{REPEATED_CHARS // KIB} Ki characters",
+        f"{round(PAGE_BYTES / KIB**2)} MiB",
+        f"{MAX_ROWS:,}, {MAX_TOLD_ROWS}",
+        str(MAX_PREVIEWS),
     ] == limits
     assert f"`tick` every {TICK_SECONDS:g} seconds" in DOCUMENT.read_text()

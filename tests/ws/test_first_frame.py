@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.live_gateway import TOKEN
+from app.ws.strangers import MAX_STRANGERS
+from tests.cli.command import zero
+from tests.cli.test_zero import ended, served
+from tests.live_gateway import TOKEN, LiveGateway, free_port
 from tests.official import Json
 from tests.ws.calls import refused
 from tests.ws.client import CLIENT, Client, handshake
+from tests.ws.process import AS_ZERO_GATEWAY
+from tests.ws.raw import CONTINUED, TEXT, RawClient
 
 SIXTY_FOUR_KIB = 64 * 1024
 
@@ -103,3 +110,58 @@ class TestFirstFrame:
         client.send(json.dumps({"a": "é" * (SIXTY_FOUR_KIB // 2)}, ensure_ascii=False))
 
         assert 1009 == client.closed()[0]
+
+    def test_it_is_not_even_read(self, live: LiveGateway) -> None:
+        """Its header says how long it is, and is answered at once."""
+        with RawClient(live.port) as client:
+            client.frame(TEXT, b"{", announced=SIXTY_FOUR_KIB + 1)
+            began = time.monotonic()
+
+            assert 1009 == client.close_code()
+            assert time.monotonic() - began < 5
+
+    def test_neither_are_many_small_ones_of_one_message(self, live: LiveGateway) -> None:
+        """What counts is the message."""
+        with RawClient(live.port) as client:
+            client.frame(TEXT, b"{", fin=False)
+            for _ in range(64):
+                client.frame(CONTINUED, b" " * 1024, fin=False)
+
+            assert 1009 == client.close_code()
+
+    def test_the_limit_is_wider_afterwards(self, live: LiveGateway) -> None:
+        """Also for a message in many pieces, which is as good as one in one piece."""
+        with RawClient(live.port).admitted() as client:
+            client.frame(TEXT, b'{"type": "req", "id": "1", ', fin=False)
+            client.frame(CONTINUED, b" " * SIXTY_FOUR_KIB, fin=False, times=20)
+            client.frame(CONTINUED, b'"method": "health"}')
+
+            assert b'"id":"1","ok":true' in client.read()[1]
+
+    def test_zero_gateway_is_as_strict(self, tmp_path: Path) -> None:
+        """As the server of the other tests, which is uvicorn's command line."""
+        zero(tmp_path, "init")
+        port = free_port()
+        process, _ = served(tmp_path, "--port", str(port))
+        try:
+            with RawClient(port) as client:
+                client.frame(TEXT, b"{", announced=SIXTY_FOUR_KIB + 1)
+
+                assert 1009 == client.close_code()
+        finally:
+            ended(process)
+
+
+def test_there_are_never_too_many_who_say_nothing(start_gateway: Callable[..., LiveGateway]) -> None:
+    """The oldest gives way, so that whoever knows the secret gets in."""
+    live = start_gateway(arguments=AS_ZERO_GATEWAY)
+    strangers = [RawClient(live.port) for _ in range(MAX_STRANGERS)]
+    try:
+        with Client(live).admitted() as client:
+            assert client.call("health")["ok"]
+        with pytest.raises(ConnectionError, match="broke off"):
+            strangers[0].close_code()
+        strangers[1].admitted()
+    finally:
+        for stranger in strangers:
+            stranger.close()

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import closing
+from http.client import HTTPConnection
 
 import pytest
 
-from tests.fakes.script import error
+from tests.doors.client import CHAT, SECONDS, user
+from tests.fakes.script import Pause, error, event, stream
 from tests.fakes.upstream import FakeUpstream
+from tests.live_gateway import TOKEN, LiveGateway
+from tests.official import Json
 from tests.ws.answers import LATE, begun, halting, sent
 from tests.ws.client import Client, Refused, new_key, text_of
 
 Dial = Callable[..., Client]
+
+UNSAID = "(unsaid)"
+"""Stands for a param that is left out."""
+
+
+def asked(live: LiveGateway, key: str = "", *, stream: bool = False) -> HTTPConnection:
+    """Ask over HTTP, in a session if it has a key, and don't read the answer."""
+    connection = HTTPConnection("127.0.0.1", live.port, timeout=SECONDS)
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", "x-zero-session-key": key}
+    body = {"model": "zero", "messages": [user("hi")], "stream": stream}
+    connection.request("POST", CHAT, json.dumps(body), headers)
+    return connection
 
 
 class TestIdempotency:
@@ -43,7 +61,7 @@ class TestIdempotency:
         one, other = dial().admitted(), dial().admitted()
         request, run = begun(one)
         upstream.wait()
-        joined = other.request("agent", {"message": "something else", "idempotencyKey": run})
+        joined = other.request("agent", {"message": "hi", "idempotencyKey": run})
         assert run == other.result(joined)["runId"]
         upstream.last.release()
 
@@ -71,6 +89,63 @@ class TestIdempotency:
         client.run("hi")
 
         assert 2 == len(upstream.exchanges)
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"message": "something else"},
+            {"agentId": "echo"},
+            {"agentId": UNSAID},
+            {"sessionKey": "another"},
+            {"sessionKey": UNSAID},
+            {"extraSystemPrompt": "Be brief."},
+            {"timeout": 5},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("over", [False, True], ids=["during", "after"])
+    def test_the_same_key_for_something_else(
+        self, dial: Dial, upstream: FakeUpstream, key: str, other: Json, over: bool
+    ) -> None:
+        """Is refused by name, during the run and afterwards; the run isn't disturbed."""
+        upstream.play(LATE)
+        one, two = dial().admitted(), dial().admitted()
+        about = {"agentId": "main", "sessionKey": key}
+        request, run = begun(one, **about)
+        upstream.wait()
+        if over:
+            upstream.last.release()
+            one.result(request)
+        changed = {"message": "hi", "idempotencyKey": run, **about, **other}
+        again = two.request("agent", {name: value for name, value in changed.items() if value != UNSAID})
+        error = two.response(again)["error"]
+
+        assert ("INVALID_REQUEST", "idempotencyKey") == (error["code"], error["details"]["param"])
+        assert "idempotencyKey" in error["message"]
+        if not over:
+            upstream.last.release()
+            assert "late" == text_of(one.result(request))
+        assert 1 == len(upstream.exchanges)
+
+    @pytest.mark.parametrize("other", [{"message": "x"}, {"sessionKey": "x"}, {"agentId": "echo"}, {"timeoutMs": 5}])
+    def test_chat_send_with_a_key_of_something_else(self, client: Client, key: str, other: Json) -> None:
+        """The same for a turn of a session; and the other method is something else, too."""
+        bare = key.removeprefix("agent:main:")
+        run = sent(client, bare)
+        client.call("agent.wait", {"runId": run})
+        request = client.request("chat.send", {"sessionKey": bare, "message": "hi", "idempotencyKey": run, **other})
+        assert "idempotencyKey" == client.response(request)["error"]["details"]["param"]
+        request = client.request("agent", {"sessionKey": bare, "message": "hi", "idempotencyKey": run})
+        assert "idempotencyKey" == client.response(request)["error"]["details"]["param"]
+
+    def test_params_that_make_no_difference_may_differ(self, client: Client, upstream: FakeUpstream) -> None:
+        """What is ignored, and what says nothing, is no part of what is asked for."""
+        params = {"message": "hi", "idempotencyKey": new_key()}
+        first = client.run(**params)
+        again = client.run(**params, label="x", thinking="high", sessionKey="", timeout=0, deliver=False)
+
+        assert first == again
+        assert 1 == len(upstream.exchanges)
 
     def test_a_failure_is_repeated(self, client: Client, upstream: FakeUpstream) -> None:
         """What went wrong once isn't tried again under the same key."""
@@ -138,6 +213,58 @@ class TestWait:
         """Its name is in the answer."""
         with pytest.raises(Refused, match="there is no run 'nothing'"):
             client.call("agent.wait", {"runId": "nothing"})
+
+    def test_for_a_stream_over_http(self, client: Client, live: LiveGateway, upstream: FakeUpstream) -> None:
+        """Its id is in the headers, also where its session is its own."""
+        upstream.play(halting("Hel", "lo"))
+        with closing(asked(live, stream=True)) as connection:
+            response = connection.getresponse()
+            run = response.getheader("x-zero-run-id")
+            early = client.call("agent.wait", {"runId": run, "timeoutMs": 0})
+            waiting = client.request("agent.wait", {"runId": run})
+            client.call("health")
+            upstream.last.release()
+            answer = client.result(waiting)
+            assert b"[DONE]" in response.read()
+
+        assert ("timeout", False) == (early["status"], "endedAt" in early)
+        assert {"runId": run, "status": "ok"}.items() <= answer.items()
+        assert early["startedAt"] == answer["startedAt"] <= answer["endedAt"]
+        assert answer.keys().isdisjoint({"error", "stopReason"})
+
+    @pytest.mark.parametrize(
+        ("agent", "end", "expected"),
+        [
+            ("main", "fail", ("error", None)),
+            ("main", "abort", ("timeout", "rpc")),
+            ("main", "leave", ("timeout", "rpc")),
+            ("hasty", "wait", ("timeout", "timeout")),
+        ],
+    )
+    def test_how_one_ended_that_came_over_http(
+        self, client: Client, live: LiveGateway, upstream: FakeUpstream, key: str, agent: str, end: str, expected: Json
+    ) -> None:
+        """Failed, aborted, left by its client or out of time: the same words as for other runs, and a sentence."""
+        session = key.replace("main", agent, 1)
+        client.run("hi", sessionKey=session)
+        upstream.reset()
+        upstream.play(stream(Pause(), event({"error": {"message": "no", "type": "server_error"}})))
+        with closing(asked(live, session)) as connection:
+            upstream.wait()
+            run = client.call("sessions.describe", {"key": session})["session"]["activeRunIds"][0]
+            waiting = client.request("agent.wait", {"runId": run})
+            client.call("health")
+            if end == "fail":
+                upstream.last.release()
+            elif end == "abort":
+                client.call("chat.abort", {"sessionKey": session})
+            elif end == "leave":
+                connection.close()
+            answer = client.result(waiting)
+
+        assert expected == (answer["status"], answer.get("stopReason"))
+        assert answer["error"]
+        assert answer["startedAt"] <= answer["endedAt"]
 
     def test_for_one_that_failed(self, client: Client, upstream: FakeUpstream, key: str) -> None:
         """It says what went wrong."""

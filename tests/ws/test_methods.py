@@ -39,8 +39,6 @@ def neutral(method: str, name: str) -> list[Json]:
     """Return the values of a refused param that ask for nothing, as far as its schema allows them."""
     schema = properties(method)[name]
     silent = schema.get("x-zero-neutral", SILENT)
-    if name == "expectedToolOverrides":
-        silent = [None]  # an object without properties is an expectation too: that nothing is overridden
     allowed = validator(METHODS[method]["x-zero-params"])
     return [value for value in silent if allowed.is_valid(params(method, **{name: value}))]
 
@@ -158,6 +156,34 @@ class TestParams:
         for value in silent:
             assert client.call(method, params(method, **{name: value})) is not None
 
+    @pytest.mark.parametrize(
+        ("overrides", "refused"),
+        [
+            (None, False),
+            ({}, False),
+            ({"mcpServers": {}, "skills": {}, "mcpToolsDeny": {}}, False),
+            ({"mcpToolsDeny": {"a": []}}, False),
+            ({"mcpToolsDeny": {"a": ["b"]}}, True),
+            ({"mcpServers": {"a": False}}, True),
+            ({"webSearch": False}, True),
+            ({"webSearch": True}, True),
+        ],
+        ids=str,
+    )
+    def test_expecting_no_overrides_is_expecting_what_is_there(
+        self, client: Client, overrides: Json, refused: bool
+    ) -> None:
+        """The protocol calls it a sparse overlay: null, or one that has nothing in it, asserts that there is none."""
+        npm.protocol_validator("ChatSendParams").validate(
+            wanted := params("chat.send", expectedToolOverrides=overrides)
+        )
+        answer = client.response(client.request("chat.send", wanted))
+
+        assert refused is not answer["ok"]
+        if answer["ok"]:
+            client.call("agent.wait", {"runId": wanted["idempotencyKey"]})
+        assert refused is ("expectedToolOverrides is refused" in answer.get("error", {}).get("message", ""))
+
     @pytest.mark.parametrize("method", sorted({param.values[0] for param in marked("x-zero-ignored")}))
     def test_ignored_ones(self, client: Client, method: str) -> None:
         """All of them together make no difference."""
@@ -179,6 +205,7 @@ class TestParams:
             ("chat.history", {"limit": 1001}, "limit"),
             ("sessions.preview", {"keys": []}, "keys"),
             ("sessions.list", {"limit": 0}, "limit"),
+            ("sessions.preview", {"keys": ["k"] * 101}, "keys"),
             ("agent.wait", {"timeoutMs": -1}, "timeoutMs"),
         ],
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests import npm
-from tests.fakes.script import chunk, error, event, stream, words
+from tests.fakes.script import Pause, chunk, error, event, stream, words
 from tests.fakes.upstream import FakeUpstream
 from tests.live_gateway import LiveGateway
 from tests.ws.answers import LATE, begun, halting, sent
@@ -23,11 +23,16 @@ class TestAgent:
 
     def test_two_answers_and_the_events_between_them(self, client: Client, upstream: FakeUpstream, key: str) -> None:
         """Accepted; it begins; the text grows; it ends; the result. In this order, numbered, nothing else between."""
-        upstream.play(stream(*words("Hel", "lo ", "you")))
+        role, *pieces, end, usage, last = words("Hel", "lo ", "you")
+        upstream.play(stream(role, *(step for piece in pieces for step in (piece, Pause())), end, usage, last))
         client.call("health")
         run = new_key()
         request = client.request("agent", {"message": "hi", "idempotencyKey": run, "sessionKey": key})
-        accepted, *events, done = [client.next() for _ in range(7)]
+        exchange, frames = upstream.wait(), [client.next(), client.next()]
+        for _ in pieces:
+            frames.append(client.next())
+            exchange.release()
+        accepted, *events, done = [*frames, client.next(), client.next()]
 
         assert (request, "accepted", run) == (
             accepted["id"],
@@ -54,12 +59,20 @@ class TestAgent:
             "agentMeta"
         ]
 
+    def test_the_model_that_answered_is_named(self, client: Client, upstream: FakeUpstream, key: str) -> None:
+        """Be it a fallback; also when the key comes again."""
+        upstream.play(error(500, {"message": "no"}), model="first")
+        params = {"agentId": "chained", "sessionKey": key.replace("main", "chained", 1), "idempotencyKey": new_key()}
+        metas = [client.run("hi", **params)["result"]["meta"]["agentMeta"] for _ in range(2)]
+
+        assert [("fake", "third")] * 2 == [(meta["provider"], meta["model"]) for meta in metas]
+
     def test_events_are_valid_by_the_protocols_schema(self, client: Client) -> None:
         """But for the session's key and the agent's id, which the protocol's own gateway sends too."""
         client.run("hi")
         events = client.events("agent")
 
-        assert 4 == len(events)
+        assert {"lifecycle", "assistant"} == {payload["stream"] for payload in events}
         for payload in events:
             known = {name: value for name, value in payload.items() if name not in ("sessionKey", "agentId")}
             npm.protocol_validator("AgentEvent").validate(known)

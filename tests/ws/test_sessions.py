@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests import npm
-from tests.doors.client import chat
+from tests.doors.client import chat, user
 from tests.fakes.script import Pause, stream, words
 from tests.fakes.upstream import FakeUpstream
 from tests.live_gateway import LiveGateway
 from tests.official import Json
+from tests.ws.answers import sent
 from tests.ws.calls import NOBODY, params
 from tests.ws.client import Client, Refused, new_key, said
 
@@ -58,6 +61,50 @@ class TestSessions:
         answer = client.call("chat.history", {"sessionKey": key, **page})
 
         assert (shown, more) == ([said(message)[1] for message in answer["messages"]], answer["hasMore"])
+
+    def test_history_says_how_to_ask_for_the_rest(self, client: Client, key: str, upstream: FakeUpstream) -> None:
+        """As the protocol's clients know it: ``offset`` is asked for, ``nextOffset`` comes where there is more."""
+        upstream.play(stream(*words("two")), stream(*words("four")), model="main")
+        for text in ("one", "three"):
+            client.run(text, sessionKey=key)
+        found: list[Json] = []
+        shown: list[str] = []
+        offset: int | None = 0
+        while offset is not None:
+            answer = client.call("chat.history", {"sessionKey": key, "limit": 3, "offset": offset})
+            found.append((answer["offset"], answer["hasMore"], answer.get("nextOffset"), answer["totalMessages"]))
+            shown = [said(message)[1] for message in answer["messages"]] + shown
+            offset = answer.get("nextOffset")
+
+        assert [(0, True, 3, 4), (3, False, None, 4)] == found
+        assert ["one", "two", "three", "four"] == shown
+        beyond = client.call("chat.history", {"sessionKey": key, "offset": 2**70})
+        assert ([], False, 4) == (beyond["messages"], beyond["hasMore"], beyond["totalMessages"])
+
+    def test_a_long_history_comes_in_pages_of_bytes(
+        self, client: Client, live: LiveGateway, key: str, upstream: FakeUpstream
+    ) -> None:
+        """No answer has more than 4 MiB, nothing is lost on the way, and a message that is too large is shortened."""
+        large, huge = "y" * 1_400_000, "x" * 5_000_000
+        told = [f"{number} {large}" for number in range(4)] + [huge, "short"]
+        roles = ["user", "assistant"] * 3
+        chat(
+            live,
+            [{"role": role, "content": text} for role, text in zip(roles, told, strict=True)] + [user("last")],
+            headers={"x-zero-session-key": key},
+        )
+        pages: list[list[str]] = []
+        offset: int | None = 0
+        while offset is not None:
+            request = client.request("chat.history", {"sessionKey": key, "offset": offset})
+            frame = client.response(request)
+            assert len(json.dumps(frame, ensure_ascii=False).encode()) < 4 * 1024 * 1024
+            pages.insert(0, [said(message)[1] for message in frame["payload"]["messages"]])
+            offset = frame["payload"].get("nextOffset")
+
+        assert [2, 2, 1, 3] == [len(page) for page in pages]
+        cut = "x" * 100_000 + "[chat.history omitted: message too large]"
+        assert [*told[:4], cut, "short", "last", "Hello, wörld"] == [text for page in pages for text in page]
 
     def test_history_of_calls_and_their_results(
         self, client: Client, live: LiveGateway, key: str, upstream: FakeUpstream
@@ -122,6 +169,36 @@ class TestSessions:
         assert plain.keys().isdisjoint({"derivedTitle", "lastMessagePreview"})
         assert ("What is the capital?", "Hello, wörld") == (row["derivedTitle"], row["lastMessagePreview"])
         assert row == alone
+
+    def test_a_list_is_bounded(self, client: Client, key: str) -> None:
+        """However much is asked for, there are pages; fewer rows where the sessions themselves have to be read."""
+        for number in range(101):
+            sent(client, f"{key}-{number:03}", agentId="main")
+        ended = {client.event("chat", state="final")["sessionKey"] for _ in range(101)}
+        wanted = {"search": key, "limit": 2**70}
+        plain = client.call("sessions.list", wanted)
+        first = client.call("sessions.list", {**wanted, "includeLastMessage": True})
+        rest = client.call("sessions.list", {**wanted, "includeLastMessage": True, "offset": 100})
+        beyond = client.call("sessions.list", {**wanted, "offset": 2**70})
+
+        assert [(101, False), (100, True), (1, False), (0, False)] == [
+            (answer["count"], answer["hasMore"]) for answer in (plain, first, rest, beyond)
+        ]
+        assert ended == {row["key"] for row in [*first["sessions"], *rest["sessions"]]}
+        assert {"Hello, wörld"} == {row["lastMessagePreview"] for row in first["sessions"]}
+
+    def test_what_is_too_large_is_not_read_for_a_list(self, client: Client, live: LiveGateway, key: str) -> None:
+        """No title is made of it, and where it is the last message there are words that say so."""
+        headers = {"x-zero-session-key": key, "x-zero-agent-id": "echo"}
+        key = key.replace("main", "echo", 1)
+        chat(live, "x" * 200_000, headers={**headers, "x-zero-session-key": key})
+        wanted = {"key": key, "includeDerivedTitles": True, "includeLastMessage": True}
+        row = client.call("sessions.describe", wanted)["session"]
+        shown = client.call("sessions.preview", {"keys": [key]})["previews"][0]["items"]
+
+        assert "derivedTitle" not in row
+        assert "[chat.history omitted: message too large]" == row["lastMessagePreview"]
+        assert ["x" * 240] * 2 == [item["text"] for item in shown]
 
     def test_describe(self, client: Client, key: str, upstream: FakeUpstream) -> None:
         """A session is described with the runs that it has; one that isn't there is null."""
@@ -197,16 +274,26 @@ class TestSessions:
             ("sessions.delete", {"key": "agent:main:x", "agentId": "echo"}),
             ("agent", {"sessionKey": "agent:main:x", "agentId": "echo"}),
             ("agent", {"sessionKey": "subagent:x"}),
+            ("chat.history", {"sessionKey": "hook:x"}),
+            ("chat.abort", {"sessionKey": "agent:x"}),
+            ("sessions.describe", {"key": "cron:x"}),
+            ("sessions.preview", {"keys": ["cron:x"]}),
             ("chat.send", {"sessionKey": "a\nb", "message": "hi"}),
             ("agent", {"agentId": "no spaces"}),
         ],
     )
     def test_contradictions_are_refused(self, client: Client, method: str, more: Json) -> None:
-        """Keys of another agent, reserved and malformed ones, by the same rules as over HTTP."""
+        """Keys of another agent, reserved and malformed ones, by the same rules as over HTTP; in this door's words."""
         with pytest.raises(Refused) as failure:
             client.call(method, params(method, **more))
-        assert "INVALID_REQUEST" == failure.value.code
-        assert "invalid_value" == failure.value.details["code"]
+        wrong = next(name for name in ("sessionKey", "key", "keys", "agentId") if name in more)
+        assert ("INVALID_REQUEST", "invalid_value", wrong) == (
+            failure.value.code,
+            failure.value.details["code"],
+            failure.value.details["param"],
+        )
+        assert wrong in failure.value.message
+        assert "x-zero" not in failure.value.message
 
     @pytest.mark.parametrize(
         ("method", "more"),

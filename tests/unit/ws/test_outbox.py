@@ -10,7 +10,7 @@ import pytest
 
 from app.contract.frames import ResponseFrame, TickEvent
 from app.ws import outbox as module
-from app.ws.outbox import Outbox
+from app.ws.outbox import FrameTooLargeError, Outbox
 
 
 class Reader:
@@ -66,21 +66,108 @@ def test_frames_go_in_order_and_events_are_numbered() -> None:
 
 @pytest.mark.parametrize("letter", ["x", "é", "𝄞"])
 def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch, letter: str) -> None:
-    """Past the limit it says so, once, and takes nothing more; what a character is doesn't matter."""
+    """What would go past the limit is the end, once: nothing more is taken, and what waited is forgotten."""
     limit = 10_000
     monkeypatch.setattr(module, "MAX_BUFFERED_BYTES", limit)
 
     async def scenario(box: Outbox, reader: Reader) -> None:
         reader.reads.clear()
+        waited = 0
         for _ in range(1000):
             box.response(ResponseFrame(id="a", ok=True, payload=letter * 100))
             await asyncio.sleep(0)
+            waited = max(waited, len(box._frames))
+        assert 0 == len(box._frames)
         reader.reads.set()
         await settled()
-        size = len(reader.got[0].encode())
-        assert limit // size + 1 == len(reader.got)
+        assert 1 == len(reader.got)
+        assert limit // len(reader.got[0].encode()) - 1 == waited
 
     assert 1 == play(scenario)
+
+
+def test_one_large_answer_is_never_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much more than the limit it has, and whatever small frames come behind it. The next waits for it."""
+    monkeypatch.setattr(module, "MAX_BUFFERED_BYTES", 1000)
+    monkeypatch.setattr(module, "HIGH_WATER_BYTES", 500)
+
+    async def scenario(box: Outbox, reader: Reader) -> None:
+        reader.reads.clear()
+        box.response(ResponseFrame(id="a", ok=True, payload="x" * 5000))
+        box.event("tick", TickEvent(ts=1))
+        room = asyncio.create_task(box.room())
+        await settled()
+        assert not room.done()
+        reader.reads.set()
+        await room
+        box.response(ResponseFrame(id="b", ok=True, payload="x" * 5000))
+        await settled()
+        assert 3 == len(reader.got)
+
+    assert 0 == play(scenario)
+
+
+def test_a_frame_has_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond it an answer isn't queued, and whoever gave it is told its size."""
+    monkeypatch.setattr(module, "MAX_FRAME_BYTES", 100)
+
+    async def scenario(box: Outbox, reader: Reader) -> None:
+        with pytest.raises(FrameTooLargeError) as failure:
+            box.response(ResponseFrame(id="a", ok=True, payload="x" * 100))
+        assert failure.value.size > 100
+        await settled()
+        assert [] == reader.got
+
+    assert 0 == play(scenario)
+
+
+@pytest.mark.parametrize(("slower", "overflows"), [(True, 0), (False, 1)])
+def test_patience_is_for_those_who_take_something(
+    monkeypatch: pytest.MonkeyPatch, slower: bool, overflows: int
+) -> None:
+    """A client that takes nothing is dropped when none is left; one that takes a large frame slowly isn't."""
+    monkeypatch.setattr(module, "HIGH_WATER_BYTES", 100)
+    unsent, asked, dropped = [1000], [0], [0]
+
+    async def main() -> None:
+        def left() -> int:
+            asked[0] += 1
+            unsent[0] -= 1 if slower else 0
+            if asked[0] == 20:
+                box.close()
+            return unsent[0]
+
+        def drop() -> None:
+            dropped[0] += 1
+
+        box = Outbox(drop, left)
+        box.response(ResponseFrame(id="a", ok=True, payload="x" * 1000))
+        await box.room(patience=0.001)
+
+    asyncio.run(main())
+    assert overflows == dropped[0]
+    assert slower == (asked[0] >= 20)
+
+
+def test_whoever_waits_for_room_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many that wait at once don't all go in at once: each finds what the one before it has put in."""
+    monkeypatch.setattr(module, "HIGH_WATER_BYTES", 500)
+    monkeypatch.setattr(module, "MAX_BUFFERED_BYTES", 1500)
+
+    async def scenario(box: Outbox, reader: Reader) -> None:
+        async def put(number: int) -> None:
+            await box.room()
+            box.event("tick", TickEvent(ts=10**400 + number))
+
+        reader.reads.clear()
+        tasks = [asyncio.create_task(put(number)) for number in range(30)]
+        await settled()
+        reader.reads.set()
+        await asyncio.gather(*tasks)
+        await settled()
+        assert 30 == len(reader.got)
+
+    assert 0 == play(scenario)
 
 
 def test_a_client_that_reads_is_never_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:

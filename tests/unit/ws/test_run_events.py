@@ -41,6 +41,16 @@ def tell(listener: AgentEvents | ChatEvents, *events: Event) -> None:
     asyncio.run(main())
 
 
+def tell_at_once(listener: AgentEvents | ChatEvents, *events: Event) -> None:
+    """Have a listener hear events that an engine has all at once."""
+
+    async def main() -> None:
+        for one in events:
+            await listener.on_event(one)
+
+    asyncio.run(main())
+
+
 def answer(*events: Event) -> Answer:
     """Return the answer that events make, complete."""
     whole = Answer(1)
@@ -76,6 +86,26 @@ def test_only_the_first_choice_s_words_are_told() -> None:
         )
         assert 1 == len(heard)
         assert "mine" == heard[0].get("deltaText", heard[0].get("data", {}).get("delta"))
+
+
+def test_what_the_engine_has_at_once_is_one_event() -> None:
+    """Words announced by ``more`` wait for the others; the end of the choice, or nothing more, ends the wait."""
+    for kind in (AgentEvents, ChatEvents):
+        heard = Heard()
+        words = [text_event(word, more=True) for word in ("a", "b", "c")]
+        tell_at_once(kind(JOB, heard), *words, finish_event("stop", more=True))
+        assert ["abc"] == [one.get("deltaText", one.get("data", {}).get("delta")) for one in heard]
+
+
+def test_what_was_kept_back_is_told_before_the_end() -> None:
+    """Also when the run fails before there was more."""
+    heard = Heard()
+    listener = ChatEvents(JOB, heard)
+    tell_at_once(listener, text_event("a", more=True))
+    listener.end(ABORTED)
+
+    assert [("delta", "a"), ("aborted", None)] == [(one["state"], one.get("deltaText")) for one in heard]
+    assert "a" == heard[1]["message"]["content"][0]["text"]
 
 
 @pytest.mark.parametrize(
