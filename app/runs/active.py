@@ -1,4 +1,4 @@
-"""The runs under way: who they are, and the one way to stop one from outside, whichever door it came in by."""
+"""The runs under way: who they are, how they end, and the one way to stop one from outside, whichever its door."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import time
+from typing import Final
 
-from app.errors import RunAborted
+from app.errors import GatewayError, InternalError, RunAborted
+from app.runs.ending import Ending
 from app.runs.job import Job
+
+GONE: Final = "whoever wanted it has gone"
+"""Why a run ends whose task was cancelled by other means than ``abort``: its client left, or the process ends."""
 
 
 class ActiveRun:
@@ -18,25 +23,66 @@ class ActiveRun:
         run_id: Its id.
         agent_id: The agent that answers.
         session_key: The session it belongs to.
+        stateful: Whether that session outlives the run; where it doesn't, nobody else can have named it.
         started_at: Seconds since 1970.
         aborted: Why it was stopped, once it was.
     """
 
-    __slots__ = ("_task", "aborted", "agent_id", "run_id", "session_key", "started_at")
+    __slots__ = (
+        "_end",
+        "_ending",
+        "_task",
+        "aborted",
+        "agent_id",
+        "run_id",
+        "session_key",
+        "started_at",
+        "stateful",
+    )
 
-    def __init__(self, job: Job, task: asyncio.Task[object]) -> None:
+    def __init__(self, job: Job) -> None:
         self.run_id = job.run_id
         self.agent_id = job.target.agent.id
         self.session_key = job.target.session_key
+        self.stateful = job.target.stateful
         self.started_at = time()
-        self._task = task
         self.aborted: str | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._ending: Ending | None = None
+        self._end: asyncio.Event | None = None  # made for the first who waits: hardly any run is waited for
 
     def abort(self, why: str) -> None:
         """Stop the run: its door gets ``RunAborted``, its session stays as it was."""
         if self.aborted is None:
             self.aborted = why
-            self._task.cancel()
+            if self._task is not None:
+                self._task.cancel()
+
+    async def ended(self) -> Ending:
+        """Wait for the end. Cancelling the wait leaves the run alone."""
+        if self._ending is None:
+            if self._end is None:
+                self._end = asyncio.Event()
+            await self._end.wait()
+        assert self._ending is not None, "set before the event"
+        return self._ending
+
+    def begin(self, task: asyncio.Task[object]) -> None:
+        """Say which task runs it.
+
+        Raises:
+            RunAborted: If it has been stopped already.
+        """
+        self._task = task
+        if self.aborted is not None:
+            raise RunAborted(self.aborted)
+
+    def finish(self, ending: Ending) -> None:
+        """Say that it is over."""
+        self._task = None
+        self._ending = ending
+        if self._end is not None:
+            self._end.set()
 
 
 class ActiveRuns:
@@ -44,6 +90,18 @@ class ActiveRuns:
 
     def __init__(self) -> None:
         self._runs: dict[str, ActiveRun] = {}
+
+    def expect(self, job: Job) -> ActiveRun:
+        """Count a job's run from now on, though the task that will run it has not come to its first step.
+
+        So it can be found and stopped at once. Whoever calls this sees to it that ``dismiss`` is called in the end.
+        """
+        run = self._runs[job.run_id] = ActiveRun(job)
+        return run
+
+    def dismiss(self, run: ActiveRun) -> None:
+        """Count an expected run no longer, if its task has been stopped before its first step."""
+        self._leave(run, Ending.of(RunAborted(run.aborted or GONE), time()))
 
     @contextmanager
     def entered(self, job: Job) -> Iterator[ActiveRun]:
@@ -54,16 +112,27 @@ class ActiveRuns:
         """
         task = asyncio.current_task()
         assert task is not None, "called from a coroutine"
-        run = self._runs[job.run_id] = ActiveRun(job, task)
+        run = self._runs.get(job.run_id) or self.expect(job)
+        # Not the failure itself: it would hold this frame, and this frame it.
+        ending = Ending("done", 0.0)
         try:
+            run.begin(task)
             yield run
         except asyncio.CancelledError:
             if run.aborted is None:
+                ending = Ending.of(RunAborted(GONE), time())
                 raise
             task.uncancel()
+            ending = Ending.of(RunAborted(run.aborted), time())
             raise RunAborted(run.aborted) from None
+        except GatewayError as error:
+            ending = Ending.of(error, time())
+            raise
+        except BaseException:
+            ending = Ending.of(InternalError(job.run_id), time())
+            raise
         finally:
-            del self._runs[job.run_id]
+            self._leave(run, ending if ending.at else Ending("done", time()))
 
     def get(self, run_id: str) -> ActiveRun | None:
         """Return the run of that id, if it is under way."""
@@ -80,3 +149,8 @@ class ActiveRuns:
 
     def __len__(self) -> int:
         return len(self._runs)
+
+    def _leave(self, run: ActiveRun, ending: Ending) -> None:
+        if self._runs.get(run.run_id) is run:
+            del self._runs[run.run_id]
+            run.finish(ending)

@@ -1,129 +1,34 @@
 """The fold over a run's events: one pass that gives the cleaned stream, the whole answer and the transcript entry.
 
-Pure: no I/O, no clock. What it guarantees for every engine, however sloppy its upstream: the first delta of a choice
-carries the role and no other does, each tool call has an index of its own and its id comes once, each choice ends with
-exactly one ``finish_reason``, nothing follows it, and an answer that doesn't get that far is a failure. Source of the
-rules: design.md, "Answer".
+Pure: no I/O, no clock. What it guarantees for every engine, however sloppy its upstream: choices begin in order, the
+first delta of each carries the role and no other does, each choice ends with exactly one ``finish_reason``, nothing
+follows it, and an answer that doesn't get that far is a failure. ``choice`` sees to the calls in it, ``extra`` to what
+the contract has no words for. Source of the rules: design.md, "Answer".
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 from msgspec import UNSET
 
+from app.config import ModelRef
 from app.contract.models import (
     ChatCompletionChoice,
     ChatCompletionChunkChoice,
-    ChatCompletionFunctionCallDelta,
-    ChatCompletionLogprobs,
-    ChatCompletionMessageFunctionCall,
-    ChatCompletionMessageToolCall,
-    ChatCompletionMessageToolCallChunk,
-    ChatCompletionResponseMessage,
     ChatCompletionStreamResponseDelta,
     CompletionUsage,
+    CreateChatCompletionRequest,
     ServiceTier,
 )
 from app.errors import EngineFailed
-from app.runs.event import Event
+from app.runs.choice import Choice
+from app.runs.event import Event, Extra
+from app.runs.extra import ExtraFold, citations
 from app.sessions.message import Message
 
-
-class _ToolCall:
-    __slots__ = ("arguments", "id", "name")
-
-    def __init__(self) -> None:
-        self.id = ""
-        self.name = ""
-        self.arguments: list[str] = []
-
-
-class _Choice:
-    __slots__ = ("content", "finish_reason", "function", "logprobs", "places", "refusal", "tool_calls")
-
-    def __init__(self) -> None:
-        self.content: list[str] = []
-        self.refusal: list[str] = []
-        self.tool_calls: dict[int, _ToolCall] = {}
-        self.places: dict[int, int] = {}
-        self.function: _ToolCall | None = None
-        self.logprobs: ChatCompletionLogprobs | None = None
-        self.finish_reason: str | None = None
-
-    def add(self, chunk: ChatCompletionChunkChoice) -> None:
-        delta = chunk.delta
-        if delta.content:
-            self.content.append(delta.content)
-        if delta.refusal:
-            self.refusal.append(delta.refusal)
-        if delta.tool_calls:
-            for part in delta.tool_calls:
-                self._add_call(part)
-        if delta.function_call:
-            if self.function is None:
-                self.function = _ToolCall()
-            _add_function(self.function, delta.function_call)
-        if chunk.logprobs:
-            self._add_logprobs(chunk.logprobs)
-
-    def _add_call(self, part: ChatCompletionMessageToolCallChunk) -> None:
-        sent = part.index
-        part.index = self.places.get(sent, sent)
-        call = self.tool_calls.get(part.index)
-        if call is not None and call.id and part.id and part.id != call.id:
-            # Some upstreams give every call the index 0: it is the id that tells them apart.
-            part.index = self.places[sent] = max(self.tool_calls) + 1
-            call = None
-        if call is None:
-            call = self.tool_calls[part.index] = _ToolCall()
-        if call.id:
-            # Some repeat the id in every part: clients that add the parts up would get it several times over.
-            part.id = part.type = UNSET
-        elif part.id:
-            call.id = part.id
-        if part.function:
-            _add_function(call, part.function)
-
-    def _add_logprobs(self, more: ChatCompletionLogprobs) -> None:
-        had = self.logprobs
-        if had is None:
-            # A copy: the lists of an event on its way to a client must not grow.
-            self.logprobs = ChatCompletionLogprobs(
-                content=None if more.content is None else list(more.content),
-                refusal=None if more.refusal is None else list(more.refusal),
-            )
-            return
-        if more.content:
-            had.content = had.content or []
-            had.content.extend(more.content)
-        if more.refusal:
-            had.refusal = had.refusal or []
-            had.refusal.extend(more.refusal)
-
-    @property
-    def text(self) -> str | None:
-        if self.content:
-            return "".join(self.content)
-        return None if self.tool_calls or self.function or self.refusal else ""
-
-    def message(self) -> ChatCompletionResponseMessage:
-        calls = [self.tool_calls[index] for index in sorted(self.tool_calls)]
-        return ChatCompletionResponseMessage(
-            content=self.text,
-            refusal="".join(self.refusal) or None,
-            tool_calls=[
-                ChatCompletionMessageToolCall(
-                    id=call.id,
-                    function=ChatCompletionMessageFunctionCall(name=call.name, arguments="".join(call.arguments)),
-                )
-                for call in calls
-            ]
-            or UNSET,
-            function_call=ChatCompletionMessageFunctionCall(
-                name=self.function.name, arguments="".join(self.function.arguments)
-            )
-            if self.function is not None
-            else UNSET,
-        )
+_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")
 
 
 class Answer:
@@ -131,17 +36,35 @@ class Answer:
 
     Args:
         choices: How many choices were asked for (``n``).
+        seed: What the ids of calls are made from where the engine has none: the run's id.
+        legacy: See ``Choice``.
     """
 
-    def __init__(self, choices: int) -> None:
+    def __init__(self, choices: int, seed: str = "", *, legacy: bool | None = None) -> None:
         self._expected = choices
-        self._choices: dict[int, _Choice] = {}
+        self._seed = seed
+        self._legacy = legacy
+        self._choices: dict[int, Choice] = {}
+        self._silent: list[ChatCompletionChunkChoice] = []
+        self._beside: ExtraFold | None = None
         self._open = choices
         self._held: list[Event] = []
         self.usage: CompletionUsage | None = None
         """The engine's own count, or ``None`` as long as it reported nothing (or nothing but zeros)."""
-        self.service_tier: ServiceTier = None
+        self.estimated = False
+        """Whether ``usage`` is, in the end, wholly or in part an estimate."""
+        self.spent: CompletionUsage | None = None
+        """What models counted that were asked before this one and failed."""
+        self.service_tier: ServiceTier | None = None
         self.system_fingerprint: str | None = None
+        self.model: ModelRef | None = None
+        """The model that gave it, a fallback perhaps; known when it is complete."""
+
+    @classmethod
+    def to(cls, request: CreateChatCompletionRequest, run_id: str) -> Answer:
+        """Return the answer to a request, not yet begun. Calls come in the form in which the client offered tools."""
+        legacy = bool(request.functions) if bool(request.functions) != bool(request.tools) else None
+        return cls(request.n or 1, run_id, legacy=legacy)
 
     @property
     def begun(self) -> bool:
@@ -159,7 +82,7 @@ class Answer:
             EngineFailed: If the event is about a choice that nobody asked for.
         """
         if event.usage is not None:
-            if event.usage.total_tokens or event.usage.prompt_tokens or event.usage.completion_tokens:
+            if counts(event.usage):
                 self.usage = event.usage
             event.usage = None
         if event.service_tier is not None:
@@ -167,9 +90,17 @@ class Answer:
         if event.system_fingerprint is not None:
             self.system_fingerprint = event.system_fingerprint
         was_open = self._open
-        event.choices = [chunk for chunk in event.choices if self._take(chunk)]
+        if event.extra is None:
+            event.choices = [chunk for chunk in event.choices if self._take(chunk)]
+        else:
+            self._take_all(event, event.extra)
         if not event.choices:
             return None
+        if self._silent:
+            event.choices[:0] = self._silent
+            self._silent.clear()
+        if self._beside is not None:
+            event.extra = self._beside.with_held(event.extra)
         if was_open and not self._open:
             event.more = False
             self._held.append(event)
@@ -194,53 +125,99 @@ class Answer:
                 else "The model gave no answer.",
                 code="upstream_truncated",
             )
+        if self._beside is not None and self._held:
+            self._held[-1].extra = self._beside.with_held(self._held[-1].extra)
         return self._held
 
     def choices(self) -> list[ChatCompletionChoice]:
         """Return the whole choices of a completed answer, in order."""
+        recordings = self._beside.recordings if self._beside is not None else {}
         return [
             ChatCompletionChoice(
                 index=index,
-                message=choice.message(),
+                message=choice.message(recordings.get(index)),
                 logprobs=choice.logprobs,
-                finish_reason=choice.finish_reason,  # type: ignore[arg-type]  # a FinishReason: it came out of a chunk
+                finish_reason=choice.finish_reason,  # type: ignore[arg-type]  # each has one: the answer is complete
             )
             for index, choice in sorted(self._choices.items())
         ]
 
+    @property
+    def extra(self) -> Extra | None:
+        """What belongs to a completed answer beside the contract's words, with messages in the place of deltas."""
+        if self._beside is None:
+            return None
+        whole = self._beside.whole
+        for choice in whole.choices.values():
+            if "annotations" in choice.delta:
+                choice.delta["annotations"] = citations(choice.delta["annotations"])
+        return whole
+
     def texts(self) -> list[str]:
-        """Return every piece of text that the model wrote, tool arguments included, for counting tokens."""
+        """Return every piece of text that the model wrote, a text per choice, for counting tokens."""
+        recordings = self._beside.recordings if self._beside is not None else {}
         return [
-            "".join(
-                (
-                    *choice.content,
-                    *choice.refusal,
-                    *(part for call in choice.tool_calls.values() for part in (call.name, *call.arguments)),
-                    *((choice.function.name, *choice.function.arguments) if choice.function else ()),
-                )
-            )
-            for choice in self._choices.values()
+            choice.words() + (recordings[index].transcript if index in recordings else "")
+            for index, choice in self._choices.items()
         ]
 
     def transcript(self) -> Message:
-        """Return what the session remembers of the answer: the first choice, as a client would send it back."""
-        message = self._choices[0].message()
-        fields: dict[str, object] = {"role": "assistant", "content": message.content}
+        """Return what the session remembers of the answer: the first choice, as a client would send it back.
+
+        What the model thought is remembered beside a tool call only, where some engines want it back; elsewhere none
+        needs it, and several refuse it.
+        """
+        extra = self._beside.whole.choices.get(0) if self._beside is not None else None
+        recording = self._beside.recordings.get(0) if self._beside is not None else None
+        message = self._choices[0].message(recording)
+        fields: dict[str, Any] = {"role": "assistant", "content": message.content}
         if message.refusal is not None:
             fields["refusal"] = message.refusal
         if message.tool_calls:
-            fields["tool_calls"] = message.tool_calls
+            calls = msgspec.to_builtins(message.tool_calls)
+            thoughts = msgspec.to_builtins(message)
+            if extra is not None:
+                thoughts = {**extra.delta, **thoughts}
+                calls = [{**extra.calls.get(place, {}), **call} for place, call in enumerate(calls)]
+            fields["tool_calls"] = calls
+            fields |= {name: thoughts[name] for name in _THOUGHTS if name in thoughts}
         if message.function_call:
             fields["function_call"] = message.function_call
+        if recording is not None and recording.id:
+            fields["audio"] = {"id": recording.id}
+        elif recording is not None:
+            fields["content"] = message.content or recording.transcript
         return Message.of("assistant", fields)
 
+    def _take_all(self, event: Event, extra: Extra) -> None:
+        """Take the choices of an event that says something beside them."""
+        if self._beside is None:
+            self._beside = ExtraFold()
+        for index in [index for index in extra.choices if self._ended(index)]:
+            del extra.choices[index]
+        self._beside.add(extra)
+        kept = []
+        for chunk in event.choices:
+            if self._take(chunk) or (chunk.index in extra.choices and not self._ended(chunk.index)):
+                kept.append(chunk)
+            if chunk.index in extra.choices:
+                for position, fields in extra.choices[chunk.index].calls.items():
+                    if chunk.delta.tool_calls:
+                        self._beside.add_call(chunk.index, chunk.delta.tool_calls[position].index, fields)
+        event.choices = kept
+        if not kept:
+            self._beside.hold(extra)
+
+    def _ended(self, index: int) -> bool:
+        choice = self._choices.get(index)
+        return choice is not None and choice.finish_reason is not None
+
     def _take(self, chunk: ChatCompletionChunkChoice) -> bool:
+        """Take a chunk in, and return whether there is something in it to pass on."""
         choice = self._choices.get(chunk.index)
         delta = chunk.delta
         if choice is None:
-            if not 0 <= chunk.index < self._expected:
-                raise EngineFailed(f"The model answered with a choice {chunk.index} that nobody asked for.")
-            choice = self._choices[chunk.index] = _Choice()
+            choice = self._begin(chunk.index)
             delta.role = "assistant"
         elif choice.finish_reason is not None:
             return False
@@ -248,18 +225,34 @@ class Answer:
             delta.role = UNSET
         choice.add(chunk)
         if chunk.finish_reason is not None:
-            choice.finish_reason = chunk.finish_reason
             self._open -= 1
             return True
         return not _is_empty(delta) or bool(chunk.logprobs)
 
+    def _begin(self, index: int) -> Choice:
+        """Begin a choice, and silently those before it: openai-python's stream helper takes them in order only."""
+        if not 0 <= index < self._expected:
+            raise EngineFailed(f"The model answered with a choice {index} that nobody asked for.")
+        for each in range(len(self._choices), index + 1):
+            self._choices[each] = Choice(f"{self._seed}/{each}", self._legacy)
+            if each < index:
+                delta = ChatCompletionStreamResponseDelta(role="assistant")
+                self._silent.append(ChatCompletionChunkChoice(index=each, delta=delta, finish_reason=None))
+        return self._choices[index]
+
+
+def counts(usage: CompletionUsage) -> bool:
+    """Tell whether a report of usage says anything: all zeros say nothing."""
+    return bool(usage.total_tokens or usage.prompt_tokens or usage.completion_tokens)
+
 
 def _is_empty(delta: ChatCompletionStreamResponseDelta) -> bool:
-    return not (delta.content or delta.refusal or delta.tool_calls or delta.function_call or delta.role)
-
-
-def _add_function(call: _ToolCall, part: ChatCompletionFunctionCallDelta) -> None:
-    if part.name:
-        call.name += part.name
-    if part.arguments:
-        call.arguments.append(part.arguments)
+    return not (
+        delta.content
+        or delta.refusal
+        or delta.tool_calls
+        or delta.function_call
+        or delta.reasoning_content
+        or delta.reasoning
+        or delta.role
+    )

@@ -6,6 +6,8 @@ decodable straight from an OpenAI-compatible upstream's chunk. Pure values; know
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import msgspec
 
 from app.contract.models import (
@@ -15,18 +17,45 @@ from app.contract.models import (
     ServiceTier,
 )
 
+Fields: TypeAlias = dict[str, Any]
+"""Fields of a JSON object that nobody here knows the meaning of."""
+
+
+class ChoiceExtra(msgspec.Struct):
+    """What is said about a choice beside the contract's words: of the choice, its delta, and its tool calls.
+
+    ``calls`` has the fields of a tool call under its place in the delta's list, and in a whole answer in the message's.
+    """
+
+    choice: Fields = {}
+    delta: Fields = {}
+    calls: dict[int, Fields] = {}
+
+
+class Extra(msgspec.Struct):
+    """What an engine says beside the contract's words, to be passed on: reasoning details, citations, costs.
+
+    ``choices`` are by index. ``usage`` may have the known objects in it, with the unknown fields of each.
+    """
+
+    chunk: Fields = {}
+    choices: dict[int, ChoiceExtra] = {}
+    usage: Fields = {}
+
 
 class Event(msgspec.Struct):
     """One step of an answer.
 
     ``choices`` carry deltas (and, once per choice, the ``finish_reason``); ``usage`` is the engine's own cumulative
-    count.
+    count; ``obfuscation`` is padding that belongs to this chunk.
     """
 
     choices: list[ChatCompletionChunkChoice] = []
     usage: CompletionUsage | None = None
-    service_tier: ServiceTier = None
+    service_tier: ServiceTier | None = None
     system_fingerprint: str | None = None
+    obfuscation: str | None = None
+    extra: Extra | None = None
     more: bool = False
     """A hint from an engine that holds the next event in its hands already: a door may write both at once."""
 

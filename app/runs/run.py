@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -23,9 +23,11 @@ from app.runs.answer import Answer
 from app.runs.event import Event
 from app.runs.job import Job
 from app.runs.lanes import Lanes
+from app.runs.legacy_functions import with_tools
 from app.runs.prompt import system_messages
-from app.runs.token_count import estimate
+from app.runs.token_count import added, counted
 from app.runs.tool_policy import check_tools
+from app.runs.tool_results import check_tool_results
 from app.runs.turn import Turn
 from app.sessions.changes import Changes
 from app.sessions.merge import Sent, merge
@@ -93,7 +95,7 @@ class Runs:
             RateLimited: If too many runs wait for the same session or agent.
             RunAborted: If somebody stops it through ``active``.
             RunTimedOut: If it takes longer than the agent's ``timeoutSeconds`` or the caller's own limit.
-            InvalidRequest: If the engine refuses the request.
+            InvalidRequest: If the engine refuses the request, or tool calls and their results don't belong together.
             EngineFailed: If the engine failed, and its fallbacks too.
             StoreUnavailable: If the session can't be read or written.
         """
@@ -130,15 +132,17 @@ class Runs:
         if target.stateful:
             history = await self._history(target.session_key)
             sent = [Sent(digest(message), message.role == "assistant") for message in job.messages]
-            merged = merge([message.digest for message in history], sent)
+            merged = merge([message.digest for message in history], sent, whole=job.whole_history)
             kept, new = history[: merged.kept], job.messages[merged.known :]
+        check_tool_results(job, (stored.message for stored in kept), len(job.messages) - len(new))
         conversation = (
             *system_messages(target.agent.system_prompt, job.system),
             *(stored.message for stored in kept),
             *new,
         )
         answer = await self._answer(job, conversation, listener)
-        answer.usage = await _counted(answer, conversation)
+        answer.usage, answer.estimated = await counted(answer.usage, conversation, answer.texts())
+        answer.usage = added(answer.usage, answer.spent)
         last = answer.complete()
         if target.stateful:
             await self._remember(job, history, kept, (*new, answer.transcript()))
@@ -150,8 +154,10 @@ class Runs:
     async def _answer(self, job: Job, conversation: tuple[Message, ...], listener: Listener | None) -> Answer:
         agent = job.target.agent
         models = (agent.model, *agent.fallbacks)
+        spent: CompletionUsage | None = None
         for model, fallback in zip(models, (*models[1:], None), strict=True):
-            answer = Answer(job.request.n or 1)
+            answer = Answer.to(job.request, job.run_id)
+            answer.spent = spent
             try:
                 await self._drive(self._turn(job, model, conversation), model, answer, listener)
                 answer.complete()
@@ -160,31 +166,40 @@ class Runs:
                     _log.warning("run %s: %s failed: %s (%r)", job.run_id, model, error, error.__cause__)
                     raise
                 _log.warning("run %s: %s failed (%s); trying %s", job.run_id, model, error, fallback)
+                if answer.usage is not None:
+                    spent = added(answer.usage, spent)
             else:
+                answer.model = model
                 return answer
         raise AssertionError("the last model returns or raises")
 
     async def _drive(self, turn: Turn, model: ModelRef, answer: Answer, listener: Listener | None) -> None:
-        try:
-            engine = self._engines.engine_for(model.provider)
+        blame = _Blame(turn, model)
+        with blame:
             # Protocol methods written as async generators are typed as iterators; closing them is what stops the work.
-            async with aclosing(cast("AsyncGenerator[Event, None]", engine.run(turn))) as events:
-                seen = 0
-                async for event in events:
-                    out = answer.feed(event)
-                    if listener is not None:
-                        if out is not None:
-                            await listener.on_event(out)
-                        elif not event.more:
-                            await listener.flush()
-                    seen += 1
-                    if not seen % _FAIRNESS:
-                        await asyncio.sleep(0)
-        except GatewayError:
-            raise
-        except Exception as error:
-            _log.exception("run %s: the engine of %s raised", turn.run_id, model)
-            raise EngineFailed("The engine behind the agent failed unexpectedly.", code="engine_error") from error
+            events = cast("AsyncGenerator[Event, None]", self._engines.engine_for(model.provider).run(turn))
+        try:
+            seen = 0
+            while True:
+                with blame:
+                    event = await anext(events, None)
+                    out = answer.feed(event) if event is not None else None
+                if event is None:
+                    break
+                # What the listener raises is the door's own and travels up as it is.
+                if listener is not None:
+                    if out is not None:
+                        await listener.on_event(out)
+                    elif not event.more:
+                        await listener.flush()
+                seen += 1
+                if not seen % _FAIRNESS:
+                    await asyncio.sleep(0)
+        finally:
+            try:
+                await events.aclose()
+            except Exception:  # takes no answer back, and must not take the place of what went wrong before it
+                _log.exception("run %s: the engine of %s raised while it was closed", turn.run_id, model)
 
     async def _history(self, session_key: str) -> list[StoredMessage]:
         try:
@@ -216,7 +231,7 @@ class Runs:
     @staticmethod
     def _turn(job: Job, model: ModelRef, conversation: tuple[Message, ...]) -> Turn:
         agent = job.target.agent
-        return Turn(
+        turn = Turn(
             run_id=job.run_id,
             agent=agent,
             model=model.model,
@@ -224,6 +239,7 @@ class Runs:
             request=job.request,
             parameters=_parameters(agent, job.parameters),
         )
+        return with_tools(turn)
 
 
 def _parameters(agent: AgentProfile, sent: Mapping[str, msgspec.Raw]) -> Mapping[str, Any]:
@@ -238,16 +254,18 @@ def _parameters(agent: AgentProfile, sent: Mapping[str, msgspec.Raw]) -> Mapping
     return {**defaults, **said}
 
 
-async def _counted(answer: Answer, conversation: tuple[Message, ...]) -> CompletionUsage:
-    """Return what the engine counted; what it didn't count, or counted as nothing where something is, estimated."""
-    usage, texts = answer.usage, answer.texts()
-    if usage is not None and usage.prompt_tokens and (usage.completion_tokens or not any(texts)):
-        return usage
-    estimated = await estimate(conversation, texts)
-    if usage is None:
-        return estimated
-    usage.prompt_tokens = usage.prompt_tokens or estimated.prompt_tokens
-    if any(texts):
-        usage.completion_tokens = usage.completion_tokens or estimated.completion_tokens
-    usage.total_tokens = usage.prompt_tokens + usage.completion_tokens
-    return usage
+class _Blame:
+    """Around what an engine does: what it shouldn't raise becomes its failure, and the log gets the rest."""
+
+    __slots__ = ("_model", "_turn")
+
+    def __init__(self, turn: Turn, model: ModelRef) -> None:
+        self._turn = turn
+        self._model = model
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, GatewayError):
+            _log.error("run %s: the engine of %s raised", self._turn.run_id, self._model, exc_info=error)
+            raise EngineFailed("The engine behind the agent failed unexpectedly.", code="engine_error") from error

@@ -28,6 +28,39 @@ _PER_MESSAGE = 4
 _DATA_URI = re.compile(r"data:(?:[\w.+-]+/[\w.+-]+)?;base64,|data:[\w.+-]+/[\w.+-]+[;,]")
 
 
+async def counted(
+    usage: CompletionUsage | None, messages: Sequence[Message], texts: Sequence[str]
+) -> tuple[CompletionUsage, bool]:
+    """Return what the engine counted; what it didn't count, or counted as nothing where something is, estimated.
+
+    Args:
+        usage: What the engine counted.
+        messages: What it was sent.
+        texts: What it answered, a text per choice.
+
+    Returns:
+        The usage, and whether some of it is an estimate.
+    """
+    if usage is not None and usage.prompt_tokens and (usage.completion_tokens or not any(texts)):
+        return usage, False
+    estimated = await estimate(messages, texts)
+    if usage is None:
+        return estimated, True
+    usage.prompt_tokens = usage.prompt_tokens or estimated.prompt_tokens
+    if any(texts):
+        usage.completion_tokens = usage.completion_tokens or estimated.completion_tokens
+    usage.total_tokens = usage.prompt_tokens + usage.completion_tokens
+    return usage, True
+
+
+def added(usage: CompletionUsage, spent: CompletionUsage | None) -> CompletionUsage:
+    """Return the sum of two calls' usage, details included; ``None`` is a call that cost nothing."""
+    if spent is None:
+        return usage
+    one, other = msgspec.to_builtins(usage), msgspec.to_builtins(spent)
+    return msgspec.convert(_sum(one, other), CompletionUsage)
+
+
 async def estimate(messages: Sequence[Message], texts: Sequence[str]) -> CompletionUsage:
     """Estimate the usage of a turn.
 
@@ -43,6 +76,17 @@ def count(text: str) -> int:
     """Count the tokens of a text."""
     encoding = _encoding()
     return sum(len(encoding.encode_ordinary(text[at : at + _PIECE])) for at in range(0, len(text), _PIECE))
+
+
+def _sum(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    total = dict(one)
+    for name, value in other.items():
+        had = total.get(name)
+        if isinstance(value, dict):
+            total[name] = _sum(had or {}, value)
+        else:
+            total[name] = (had or 0) + value
+    return total
 
 
 def _count_both(messages: Sequence[Message], texts: Sequence[str]) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from app.sessions.message import Message
-from app.sessions.store import SessionRecord, SessionStore, StoredMessage, StoreError
+from app.sessions.store import Excerpt, SessionRecord, SessionStore, StoredMessage, StoreError
 
 _log = logging.getLogger("zero.sessions")
 
@@ -36,6 +36,13 @@ class DeferredStore:
     async def history(self, session_key: str) -> list[StoredMessage]:
         """See ``SessionStore``."""
         return await (await self._store()).history(session_key)
+
+    async def excerpts(
+        self, session_keys: Collection[str], *, latest: int, skip: int = 0, max_bytes: int, opening: bool = False
+    ) -> dict[str, Excerpt]:
+        """See ``SessionStore``."""
+        store = await self._store()
+        return await store.excerpts(session_keys, latest=latest, skip=skip, max_bytes=max_bytes, opening=opening)
 
     async def append(
         self,

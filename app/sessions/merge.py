@@ -23,12 +23,14 @@ class Merge(NamedTuple):
     known: int
 
 
-def merge(stored: Sequence[str], sent: Sequence[Sent]) -> Merge:
+def merge(stored: Sequence[str], sent: Sequence[Sent], *, whole: bool = False) -> Merge:
     """Match a request's messages against a session's stored chain.
 
     Args:
         stored: Digests of the session's active branch, oldest first.
         sent: The request's messages (no system or developer messages), oldest first.
+        whole: Whether the client says that it always sends the whole conversation. Then the first rule is out: what
+            has no answer yet is the beginning of a conversation, made anew or edited, and not its next turn.
 
     Returns:
         1. Nothing that the assistant said is among ``sent``: all of it is new and follows what is stored.
@@ -37,13 +39,17 @@ def merge(stored: Sequence[str], sent: Sequence[Sent]) -> Merge:
         3. ``sent`` begins in the middle of the stored chain (the client cut old messages off): the same, from there.
         4. Otherwise it is another conversation: it forks at the root.
     """
-    if not any(message.from_assistant for message in sent):
+    answers = (position for position, message in enumerate(sent) if message.from_assistant)
+    first_answer = next(answers, None)
+    if first_answer is None and not whole:
         return Merge(len(stored), 0)
     matches = _match_lengths(stored, [message.digest for message in sent])
     if matches and matches[0]:
         return Merge(matches[0], matches[0])
+    if first_answer is None:
+        return Merge(0, 0)
     # A user's "yes" stands in many conversations; only words of the assistant prove that this is the place.
-    enough = 1 + next(position for position, message in enumerate(sent) if message.from_assistant)
+    enough = 1 + first_answer
     best = Merge(0, 0)
     for start, length in enumerate(matches):
         if length >= enough and length >= best.known:

@@ -22,11 +22,14 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    and_,
+    case,
     delete,
     event,
     func,
     insert,
     literal,
+    or_,
     select,
     update,
 )
@@ -35,7 +38,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.sessions.message import Message, chained, digest
-from app.sessions.store import SessionConflict, SessionRecord, StoredMessage, StoreError
+from app.sessions.store import Excerpt, SessionConflict, SessionRecord, StoredMessage, StoreError
 
 _metadata = MetaData()
 
@@ -63,6 +66,13 @@ _messages = Table(
 )
 
 _BUSY_SECONDS = 5.0
+_LINK = (
+    _messages.c.session_key,
+    _messages.c.id,
+    _messages.c.parent,
+    _messages.c.role,
+    func.length(_messages.c.body).label("size"),
+)
 _RECORD = (_sessions.c.key, _sessions.c.agent_id, _sessions.c.created_at, _sessions.c.updated_at)
 
 
@@ -126,6 +136,61 @@ class SqliteStore:
         async with self._transaction() as connection:
             rows = (await connection.execute(statement)).all()
         return [StoredMessage(row.id, row.digest, Message(row.role, msgspec.Raw(row.body))) for row in rows]
+
+    async def excerpts(
+        self, session_keys: Collection[str], *, latest: int, skip: int = 0, max_bytes: int, opening: bool = False
+    ) -> dict[str, Excerpt]:
+        """Walk the chains, all in one query, without the messages' texts; then read those that are wanted."""
+        branch = (
+            select(*_LINK, literal(0).label("age"))
+            .join(_sessions, (_sessions.c.key == _messages.c.session_key) & (_sessions.c.head == _messages.c.id))
+            .where(_sessions.c.key.in_(session_keys))
+            .cte("branch", recursive=True)
+        )
+        branch = branch.union_all(
+            select(*_LINK, (branch.c.age + 1).label("age")).join(
+                branch, (_messages.c.session_key == branch.c.session_key) & (_messages.c.id == branch.c.parent)
+            )
+        )
+        own, age = branch.c.session_key, branch.c.age
+        asked = age.between(skip, skip + latest - 1)
+        sizes = case((asked, branch.c.size), else_=0)
+        chain = select(
+            own,
+            branch.c.id,
+            age,
+            func.count().over(partition_by=own).label("total"),
+            (asked & (func.sum(sizes).over(partition_by=own, order_by=age) <= max_bytes)).label("latest"),
+            and_(
+                literal(opening),
+                branch.c.size <= max_bytes,
+                age == func.max(case((branch.c.role == "user", age))).over(partition_by=own),
+            ).label("opening"),
+        ).subquery("chain")
+        wanted = chain.c.latest | chain.c.opening
+        statement = (
+            select(_sessions.c.key, chain.c.total, chain.c.latest, chain.c.opening, _messages.c.role, _messages.c.body)
+            .outerjoin(chain, chain.c.session_key == _sessions.c.key)
+            .outerjoin(
+                _messages, wanted & (_messages.c.session_key == chain.c.session_key) & (_messages.c.id == chain.c.id)
+            )
+            # The head of each, wanted or not, says how many there are.
+            .where(_sessions.c.key.in_(session_keys), or_(chain.c.age.is_(None), chain.c.age == 0, wanted))
+            .order_by(chain.c.age.desc())
+        )
+        async with self._transaction() as connection:
+            rows = (await connection.execute(statement)).all()
+        found = {row.key: Excerpt(row.total or 0, None, ()) for row in rows}
+        for row in rows:
+            if row.body is None:
+                continue
+            message, had = Message(row.role, msgspec.Raw(row.body)), found[row.key]
+            found[row.key] = Excerpt(
+                had.total,
+                message if row.opening else had.opening,
+                (*had.latest, message) if row.latest else had.latest,
+            )
+        return found
 
     async def append(
         self,

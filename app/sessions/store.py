@@ -30,6 +30,20 @@ class SessionRecord(msgspec.Struct, frozen=True):
     updated_at: float
 
 
+class Excerpt(msgspec.Struct, frozen=True):
+    """The two ends of a session's active branch.
+
+    Attributes:
+        total: How many messages the branch has.
+        opening: The user's first message, if it was wanted and there is one that isn't too large.
+        latest: Its last messages that were wanted, oldest first.
+    """
+
+    total: int
+    opening: Message | None
+    latest: tuple[Message, ...]
+
+
 class SessionConflict(Exception):
     """Raised when a session has moved on since it was read: another process appended to it."""
 
@@ -39,6 +53,21 @@ class SessionStore(Protocol):
 
     async def history(self, session_key: str) -> list[StoredMessage]:
         """Return the active branch of a session, oldest first; empty for a session never written."""
+        ...
+
+    async def excerpts(
+        self, session_keys: Collection[str], *, latest: int, skip: int = 0, max_bytes: int, opening: bool = False
+    ) -> dict[str, Excerpt]:
+        """Return the ends of sessions, by key; of those only that there are. Reads no more than is asked for.
+
+        Args:
+            session_keys: Which sessions.
+            latest: How many of the last messages of each.
+            skip: How many of the very last ones to leave out.
+            max_bytes: What the JSON texts of one session's ``latest`` may have in all; what comes before those that fit
+                is left out, and that may be everything. The opening has the same limit for itself.
+            opening: Whether the user's first message is wanted.
+        """
         ...
 
     async def append(

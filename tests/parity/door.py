@@ -17,6 +17,8 @@ from tests.ws.client import Client, Frame, Refused, new_key, said
 
 FRESH: Final = "a session of its own"
 """What takes the place of a stateless call's key, which is another each time."""
+KEY_PARAM: Final = "(where the key is)"
+"""What takes the place of the name by which a door calls the param, header or option that a session's key comes in."""
 _ENDS: Final = {"run_timeout": "timeout", "run_aborted": "aborted"}
 
 
@@ -37,7 +39,7 @@ class Outcome(NamedTuple):
         session_key: The full key; ``FRESH`` for a stateless call.
         text: The answer.
         usage: Tokens in, out and in all.
-        message: What went wrong, for people.
+        message: What went wrong, for people; with ``KEY_PARAM``.
     """
 
     end: str
@@ -85,7 +87,7 @@ def websocket_agent(gateway: LiveGateway, turn: Turn) -> Outcome:
             accepted = client.result(request)
             answer = client.response(request)
         except Refused as failure:
-            return Outcome("error", message=failure.message)
+            return _refused(failure)
     identity = accepted["agentId"], _known(accepted["sessionKey"])
     result = answer["payload"]
     if result["status"] != "ok":
@@ -104,7 +106,7 @@ def websocket_chat(gateway: LiveGateway, turn: Turn) -> Outcome:
         try:
             client.admitted().call("chat.send", params)
         except Refused as failure:
-            return Outcome("error", message=failure.message)
+            return _refused(failure)
         end = client.take(lambda frame: _ends(frame, run))["payload"]
     identity = end["agentId"], _known(end["sessionKey"])
     if end["state"] == "final":
@@ -120,6 +122,8 @@ def zero_agent(gateway: LiveGateway, turn: Turn, *more: str) -> Outcome:
     arguments += ["--agent", turn.agent] if turn.agent else []
     arguments += ["--session-key", turn.session_key] if turn.session_key else []
     done = zero(gateway, *arguments, *more)
+    if done.returncode == 2:  # so wrongly called that nobody was asked
+        return Outcome("error", message=_neutral(done.stderr.strip().rpartition("Error: ")[2], "--session-key"))
     report = json.loads(done.stdout)
     assert (report["status"] == "ok") is (done.returncode == 0)
     usage = _counted(report["usage"], "input", "output", "total") if report["usage"] else None
@@ -161,7 +165,17 @@ def _identity(reply: Reply) -> tuple[str | None, str | None]:
 
 
 def _http_failure(reply: Reply, failure: Json) -> Outcome:
-    return Outcome(_ENDS.get(failure["code"], "error"), *_identity(reply), message=failure["message"])
+    message = _neutral(failure["message"], "x-zero-session-key")
+    return Outcome(_ENDS.get(failure["code"], "error"), *_identity(reply), message=message)
+
+
+def _refused(failure: Refused) -> Outcome:
+    return Outcome("error", message=_neutral(failure.message, "sessionKey"))
+
+
+def _neutral(message: str, name: str) -> str:
+    """Put ``KEY_PARAM`` in the place of the one name that this door may say."""
+    return message.replace(f" in {name} ", f" in {KEY_PARAM} ")
 
 
 def _known(key: str) -> str:

@@ -14,7 +14,7 @@ from tests.fakes.script import Script, error, event, stream, words
 from tests.fakes.upstream import FakeUpstream
 from tests.live_gateway import LiveGateway
 from tests.official import Json
-from tests.parity.door import DOORS, FRESH, Outcome, Turn
+from tests.parity.door import DOORS, FRESH, KEY_PARAM, Outcome, Turn
 from tests.ws.answers import LATE
 from tests.ws.client import Client, Refused, new_key, said
 
@@ -31,6 +31,7 @@ class Case(NamedTuple):
         scripts: What the provider answers, by model.
         history: What the session has in the end.
         asked: What the provider was asked last, as far as it matters; nothing if it never was.
+        own_words: Whether the doors need only begin with the same words.
     """
 
     turn: Turn
@@ -38,6 +39,7 @@ class Case(NamedTuple):
     scripts: Mapping[str, Script] = MappingProxyType({})
     history: Sequence[tuple[str, str]] = ()
     asked: Mapping[str, Json] = MappingProxyType({})
+    own_words: bool = False
 
 
 BROKEN = stream(*words("Hel", "lo")[:2], event({"error": {"message": "broken", "type": "server_error"}}))
@@ -85,10 +87,12 @@ CASES = {
         Turn("hi", "", "agent:nobody:{key}"), Outcome("error", message="There is no agent 'nobody'.")
     ),
     "another agent's key": Case(
-        Turn("hi", "echo", "agent:main:{key}"), Outcome("error", message="The session key in x-zero-session-key")
+        Turn("hi", "echo", "agent:main:{key}"),
+        Outcome("error", message=f"The session key in {KEY_PARAM} belongs to agent 'main', "),
+        own_words=True,
     ),
     "a reserved key": Case(
-        Turn("hi", "", "cron:{key}"), Outcome("error", message="The session key in x-zero-session-key lies in a")
+        Turn("hi", "", "cron:{key}"), Outcome("error", message=f"The session key in {KEY_PARAM} lies in a")
     ),
     "the provider fails": Case(
         Turn("hi", "main", "{key}"),
@@ -148,9 +152,10 @@ def test_the_same_case_comes_to_the_same(
 
     assert case.outcome._replace(session_key=session, message="") == found._replace(message="")
     assert found.message.startswith(case.outcome.message)
-    assert over_http.message == found.message
-    assert asked.items() >= case.asked.items()
-    assert asked_over_http == asked
+    assert case.own_words or over_http.message == found.message
+    if asked or case.outcome.end != "timeout":  # a process of its own may be out of time before it gets to asking
+        assert asked.items() >= case.asked.items()
+        assert asked_over_http == asked
     if session not in (None, FRESH):
         history = watcher.call("chat.history", {"sessionKey": session})["messages"]
         assert list(case.history) == [said(message) for message in history]

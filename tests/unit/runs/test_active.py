@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 
-from app.errors import RunAborted
+from app.errors import EngineFailed, RunAborted, RunTimedOut
 from app.runs.active import ActiveRuns
 from tests.unit.runs.jobs import job
 
@@ -147,5 +150,102 @@ def test_an_abort_is_no_time_limit() -> None:
         active.of_session("agent:main:k")[0].abort("because")
         with pytest.raises(RunAborted):
             await task
+
+    play(scenario)
+
+
+def test_a_run_is_known_before_its_first_step() -> None:
+    """One that is expected can be found, and its task finds itself stopped if it was stopped by then."""
+
+    async def scenario(active: ActiveRuns) -> None:
+        expected = active.expect(job(run_id="r1", key="agent:main:k"))
+        assert [expected] == active.of_session("agent:main:k")
+        with active.entered(job(run_id="r1", key="agent:main:k")) as run:
+            assert (expected, 1) == (run, len(active))
+        assert 0 == len(active)
+        active.expect(job(run_id="r2")).abort("because")
+        with pytest.raises(RunAborted, match="because"):
+            await work(active, run_id="r2")
+        assert 0 == len(active)
+
+    play(scenario)
+
+
+def test_an_expected_run_that_never_comes_is_dismissed() -> None:
+    """Those who wait for it learn of it. One that has come and gone is not dismissed once more."""
+
+    async def scenario(active: ActiveRuns) -> None:
+        run = active.expect(job(run_id="r1"))
+        waits = asyncio.create_task(run.ended())
+        await settled()
+        active.dismiss(run)
+        assert ("aborted", 0) == ((await waits).how, len(active))
+        with active.entered(job(run_id="r1")) as second:
+            active.dismiss(run)
+            assert second is active.get("r1")
+        active.dismiss(second)
+        assert "done" == (await second.ended()).how
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("failure", "how", "message"),
+    [
+        (None, "done", ""),
+        (EngineFailed("no"), "failed", "no"),
+        (RunTimedOut(1, "somebody"), "timed out", "within 1 s"),
+        (ZeroDivisionError("secret"), "failed", "The gateway failed to process"),
+        (asyncio.CancelledError(), "aborted", "whoever wanted it has gone"),
+    ],
+)
+def test_a_run_can_be_waited_for(failure: BaseException | None, how: str, message: str) -> None:
+    """By several, during it and after it; they learn how it ended and why, in words for clients."""
+
+    async def scenario(active: ActiveRuns) -> None:
+        with suppress(Exception, asyncio.CancelledError), active.entered(job(run_id="r1")) as run:
+            waits = [asyncio.create_task(run.ended()) for _ in range(2)]
+            await settled()
+            assert [False, False] == [wait.done() for wait in waits]
+            if failure is not None:
+                raise failure
+        first, second = await asyncio.gather(*waits)
+        assert first is second is await run.ended()
+        assert (how, True) == (first.how, message in first.message)
+        assert bool(message) is bool(first.message)
+        assert first.at >= run.started_at
+
+    play(scenario)
+
+
+def test_an_end_keeps_nothing_of_the_failure() -> None:
+    """Whoever waited has words, and the exception dies with its run, though nobody collects garbage."""
+
+    async def scenario(active: ActiveRuns) -> None:
+        failure = EngineFailed("no")
+        seen = weakref.ref(failure)
+        try:
+            with active.entered(job(run_id="r1")) as run:
+                raise failure
+        except EngineFailed:
+            del failure
+        assert "no" == (await run.ended()).message
+        assert seen() is None
+
+    gc.disable()
+    try:
+        play(scenario)
+    finally:
+        gc.enable()
+
+
+def test_giving_up_waiting_for_a_run_leaves_it_alone() -> None:
+    """It goes on, for the next who asks."""
+
+    async def scenario(active: ActiveRuns) -> None:
+        with active.entered(job(run_id="r1")) as run, pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await run.ended()
+        assert "done" == (await run.ended()).how
 
     play(scenario)

@@ -89,12 +89,12 @@ def test_one_finish_reason() -> None:
     events = [
         event(chunk(0, content="a"), chunk(1, content="b")),
         event(chunk(0, "stop"), chunk(0, "length"), chunk(0, content="late")),
-        event(chunk(0, "length"), chunk(1, "tool_calls")),
+        event(chunk(0, "length"), chunk(1, "content_filter")),
         text_event("later"),
     ]
     chunks = fed(answer, events)
     ends = [(c["index"], c["finish_reason"]) for c in chunks if c["finish_reason"]]
-    assert [(0, "stop"), (1, "tool_calls")] == ends
+    assert [(0, "stop"), (1, "content_filter")] == ends
     assert ["a", "b"] == [message["content"] for message in messages(answer)]
 
 
@@ -185,7 +185,7 @@ def test_fingerprint_and_tier() -> None:
 
 
 def test_tool_calls() -> None:
-    """The parts of calls, mixed and out of order, become whole calls in the order of their index; no text is null."""
+    """The parts of calls, mixed and out of order, become whole calls in the order they began; no text is null."""
     answer = Answer(1)
     calls = [
         [part(1, "call_b", "g", ""), part(0, "call_a", "f", '{"ci')],
@@ -194,8 +194,8 @@ def test_tool_calls() -> None:
     ]
     fed(answer, [*(event(chunk(tool_calls=parts)) for parts in calls), event(chunk(finish="tool_calls"))])
     expected = [
-        {"id": "call_a", "type": "function", "function": {"name": "f", "arguments": '{"city": "X"}'}},
         {"id": "call_b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+        {"id": "call_a", "type": "function", "function": {"name": "f", "arguments": '{"city": "X"}'}},
     ]
     [message] = messages(answer)
     assert (None, expected) == (message["content"], message["tool_calls"])
@@ -293,10 +293,18 @@ def test_any_split_of_tool_calls(pieces: list[tuple[int, str]]) -> None:
         answer,
         [*(event(chunk(tool_calls=[part(n, f"call_{n}", arguments=text)])) for n, text in pieces), event(STOP)],
     )
-    streamed: dict[int, str] = {}
+    streamed: list[dict[str, str]] = []
     for choice in chunks:
         for call in choice["delta"].get("tool_calls") or ():
-            streamed[call["index"]] = streamed.get(call["index"], "") + call["function"].get("arguments", "")
+            assert call["index"] <= len(streamed), "an index was left out"
+            if call["index"] == len(streamed):
+                assert ("function", True) == (call["type"], "arguments" in call["function"])
+                streamed.append({"id": call["id"], "arguments": ""})
+            else:
+                assert "id" not in call
+            streamed[call["index"]]["arguments"] += call["function"].get("arguments", "")
     [message] = messages(answer)
-    folded = {int(c["id"][-1]): c["function"]["arguments"] for c in message.get("tool_calls", [])}
+    folded = [{"id": call["id"], "arguments": call["function"]["arguments"]} for call in message.get("tool_calls", [])]
     assert streamed == folded
+    texts = {number: "".join(text for n, text in pieces if n == number) for number, _ in pieces}
+    assert {f"call_{number}": text for number, text in texts.items()} == {c["id"]: c["arguments"] for c in folded}

@@ -337,6 +337,21 @@ def test_fallbacks_in_order(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     ][:1] + [message.rsplit("; ", 1)[1] for message in caplog.messages][1:]
 
 
+def test_answer_names_its_model(tmp_path: Path) -> None:
+    """The one that gave it, be it the agent's own or a fallback."""
+
+    async def scenario(bench: Bench) -> None:
+        for models, expected in (
+            (("two", "one"), "two/m"),
+            (("one", "two"), "two/m"),
+            (("one", "one", "three"), "three/m"),
+        ):
+            answer = await bench.runs.execute(job("a", by=agent(*models)))
+            assert expected == str(answer.model)
+
+    play(tmp_path, scenario, one=TinyEngine(failing(FAILED)))
+
+
 def test_last_failure_is_the_run_s(tmp_path: Path) -> None:
     """When every model fails, the last one's failure is what the client learns, and retrying isn't advised."""
 
@@ -523,6 +538,64 @@ def test_engine_is_closed_when_the_listener_goes(tmp_path: Path) -> None:
         assert [] == await bench.written()
 
     play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("at", ["re: ", "a"])
+def test_engine_is_closed_when_the_listener_fails(tmp_path: Path, at: str) -> None:
+    """What a door raises ends the run as it is, with the engine's iterator closed and the session as it was."""
+
+    async def fail(event: Event) -> None:
+        if event.choices[0].delta.content == at:
+            raise ZeroDivisionError
+
+    async def scenario(bench: Bench) -> None:
+        with pytest.raises(ZeroDivisionError):
+            await bench.runs.execute(job("a"), Listening(fail))
+        assert ["closed"] == bench.one.ended
+        assert ([], 0) == (await bench.written(), len(bench.runs.active))
+
+    play(tmp_path, scenario)
+
+
+class FragileEngine(TinyEngine):
+    """An engine that raises when it is closed before its end."""
+
+    async def run(self, turn: Turn) -> AsyncIterator[Event]:
+        """See ``Engine``."""
+        try:
+            async for one in super().run(turn):
+                yield one
+        except GeneratorExit:
+            raise ZeroDivisionError("while closing") from None
+
+
+@pytest.mark.parametrize("at", ["event", "flush"])
+@pytest.mark.parametrize("engine", [TinyEngine, FragileEngine])
+def test_what_a_listener_raises_is_no_failure_of_the_engine(
+    tmp_path: Path, at: str, engine: type[TinyEngine], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It comes out as it was raised: the engine gets no blame, whatever closing it raises; no fallback is tried."""
+    failure = ZeroDivisionError("the door's own")
+
+    class Door(Listening):
+        async def on_event(self, event: Event) -> None:
+            if at == "event":
+                raise failure
+
+        async def flush(self) -> None:
+            raise failure
+
+    async def scenario(bench: Bench) -> None:
+        with pytest.raises(ZeroDivisionError) as caught:
+            await bench.runs.execute(job("a", by=agent("one", "two")), Door())
+        assert caught.value is failure
+        assert (1, []) == (len(bench.one.turns), bench.engines["two"].turns)
+        assert ([], 0) == (await bench.written(), len(bench.runs.active))
+        assert "re: b" == await bench.say("b", by=agent("two"))
+
+    play(tmp_path, scenario, one=engine(saying(event(usage=usage(1, 1)), text_event("half"), finish_event("stop"))))
+    told = [record.getMessage().partition(": ")[2] for record in caplog.records]
+    assert (["the engine of one/m raised while it was closed"] if engine is FragileEngine else []) == told
 
 
 @pytest.mark.parametrize(

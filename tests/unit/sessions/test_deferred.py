@@ -12,7 +12,7 @@ import pytest
 from app.sessions.deferred import DeferredStore, open_sqlite
 from app.sessions.message import Message
 from app.sessions.sqlite import SqliteStore
-from app.sessions.store import SessionRecord, SessionStore, StoredMessage, StoreError
+from app.sessions.store import Excerpt, SessionRecord, SessionStore, StoredMessage, StoreError
 from tests.unit.conversation import assistant, script, user
 
 KEY = "agent:main:k"
@@ -28,6 +28,13 @@ class Opened(SqliteStore):
         """Note the question."""
         self.asked.append(f"history {session_key}")
         return []
+
+    async def excerpts(
+        self, session_keys: Collection[str], *, latest: int, skip: int = 0, max_bytes: int, opening: bool = False
+    ) -> dict[str, Excerpt]:
+        """Note everything."""
+        self.asked.append(f"excerpts {session_keys} {latest} {skip} {max_bytes} {opening}")
+        return {}
 
     async def append(
         self,
@@ -108,13 +115,15 @@ def test_passes_everything_on() -> None:
         store = DeferredStore(opener)
         assert [] == await store.history(KEY)
         await store.append(KEY, "main", "run_1", expected_head="h", parent="p", messages=[user("a")])
+        assert {} == await store.excerpts([KEY], latest=5, skip=2, max_bytes=7, opening=True)
         assert ([], 0) == await store.sessions(limit=5, offset=2, agent_id="main", agents=["a"], since=7.0, search="k")
         assert await store.session(KEY) is None
         assert await store.reset(KEY) is None
         assert await store.delete(KEY)
         await store.ping()
         await store.close()
-        asked = [f"history {KEY}", f"append {KEY} main run_1 h p ['user: a']", "sessions 5 2 main ['a'] 7.0 k"]
+        asked = [f"history {KEY}", f"append {KEY} main run_1 h p ['user: a']", f"excerpts ['{KEY}'] 5 2 7 True"]
+        asked.append("sessions 5 2 main ['a'] 7.0 k")
         expected = [*asked, f"session {KEY}", f"reset {KEY}", f"delete {KEY}", "ping", "close"]
         assert expected == opener.store.asked
 

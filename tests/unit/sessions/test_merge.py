@@ -180,6 +180,38 @@ def test_client(steps: list[tuple[object, ...]]) -> None:
         step(client, *arguments)  # type: ignore[operator]  # one of the methods above
 
 
+@pytest.mark.parametrize(
+    ("stored", "request_", "expected"),
+    [
+        ("", "a", Merge(0, 0)),
+        # The first answer is wanted anew, the first message was edited, and both with more stored behind them.
+        ("aA", "a", Merge(1, 1)),
+        ("aA", "b", Merge(0, 0)),
+        ("aAbB", "a", Merge(1, 1)),
+        ("aAbB", "b", Merge(0, 0)),
+        # A first turn that failed, so that there are two messages in a row.
+        ("aA", "ab", Merge(1, 1)),
+        # With an answer in it nothing is different.
+        ("aAbB", "aAbBc", Merge(4, 4)),
+        ("aAbB", "aAb", Merge(3, 3)),
+        ("aAbBcC", "bBcCd", Merge(6, 4)),
+        ("aA", "xXy", Merge(0, 0)),
+    ],
+)
+def test_a_whole_conversation_is_no_next_turn(stored: str, request_: str, expected: Merge) -> None:
+    """Of a client that says it sends everything, a message without an answer is the beginning, not the next turn."""
+    assert expected == merge(stored, sent(request_), whole=True)
+
+
+@given(CONVERSATIONS, CONVERSATIONS)
+def test_whole_conversations_are_seen_as_they_were_sent(stored: str, request: str) -> None:
+    """Whatever is stored, such a client's conversation is seen to its end, behind nothing but what was cut off it."""
+    merged = merge(stored, sent(request), whole=True)
+    assert stored[: merged.kept - merged.known] + request == "".join(seen(stored, request, merged))
+    if request.islower():
+        assert request == "".join(seen(stored, request, merged))
+
+
 def test_first_message_again_is_a_new_message() -> None:
     """A first message sent again without an answer in it is said again: nothing tells it from a repetition."""
     assert Merge(2, 0) == merge("aA", sent("a"))

@@ -1,0 +1,118 @@
+"""Tool calls and their results: each result answers a call of an earlier answer, each call has one result.
+
+Checked by the run, because the call may lie in the session and only the result in the request. The rule is OpenAI's,
+which answers 400 to the same conversations; docs/compatibility.md has it for users. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from app.errors import InvalidRequest
+from app.runs.job import Job
+from app.sessions.message import Message
+
+_SYSTEM_ROLES = frozenset({"system", "developer"})
+
+
+class _Call(msgspec.Struct):
+    id: str
+
+
+class _Calls(msgspec.Struct):
+    tool_calls: list[_Call] | None = None
+
+
+class _Result(msgspec.Struct):
+    tool_call_id: str
+
+
+_calls_decoder = msgspec.json.Decoder(_Calls)
+_result_decoder = msgspec.json.Decoder(_Result)
+
+
+def check_tool_results(job: Job, kept: Iterable[Message], known: int) -> None:
+    """Refuse a request whose tool messages and tool calls don't belong together.
+
+    A stored call that the request leaves unanswered altogether is let be: the conversation may have gone on without it,
+    and the client can't take it back.
+
+    Args:
+        job: The request.
+        kept: What the session puts before its new messages.
+        known: How many of its messages the session knows already; they were checked when they were new.
+
+    Raises:
+        InvalidRequest: If a result answers no call, a call has a second result, or a call of this request, or one of
+            several that this request answers, has none.
+    """
+    new = job.messages[known:]
+    if not any(message.role == "tool" or _may_call(message) for message in new):
+        return
+    waiting: dict[str, None] = {}
+    made: set[str] = set()
+    for message in kept:
+        if message.role == "tool":
+            waiting.pop(_result_decoder.decode(message.raw).tool_call_id, None)
+            continue
+        waiting = dict.fromkeys(_ids(message)) if _may_call(message) else {}
+        made.update(waiting)
+    caller: int | None = None
+    answering = False
+    for position, message in enumerate(new, known):
+        if message.role == "tool":
+            answering = True
+            _take_result(_result_decoder.decode(message.raw).tool_call_id, waiting, made, job, position)
+            continue
+        _check_answered(waiting, job, caller, answering=answering)
+        waiting, caller, answering = {}, None, False
+        if _may_call(message):
+            waiting, caller = dict.fromkeys(_ids(message)), position
+            made.update(waiting)
+    _check_answered(waiting, job, caller, answering=answering)
+
+
+def _may_call(message: Message) -> bool:
+    return message.role == "assistant" and b"tool_calls" in bytes(message.raw)
+
+
+def _ids(message: Message) -> list[str]:
+    return [call.id for call in _calls_decoder.decode(message.raw).tool_calls or ()]
+
+
+def _take_result(call_id: str, waiting: dict[str, None], made: set[str], job: Job, position: int) -> None:
+    if call_id in waiting:
+        del waiting[call_id]
+        return
+    why = (
+        "that call has its result already, or the conversation has gone on without it"
+        if call_id in made
+        else "no assistant message before it has a tool call of that id"
+    )
+    raise InvalidRequest(
+        f"The tool message with tool_call_id {call_id[:100]!r} answers nothing: {why}.",
+        param=f"messages[{_place(job, position)}].tool_call_id",
+    )
+
+
+def _check_answered(waiting: dict[str, None], job: Job, caller: int | None, *, answering: bool) -> None:
+    if not waiting or (caller is None and not answering):
+        return
+    names = ", ".join(repr(call_id[:100]) for call_id in list(waiting)[:5])
+    raise InvalidRequest(
+        "An assistant message with tool_calls must be followed by a tool message for each of them. "
+        f"No result has come for: {names}.",
+        param="messages" if caller is None else f"messages[{_place(job, caller)}].tool_calls",
+    )
+
+
+def _place(job: Job, position: int) -> int:
+    """Return where one of the job's messages stands in the request, which has system messages between them too."""
+    others = _others(job)
+    return others[position] if position < len(others) else position
+
+
+def _others(job: Job) -> Sequence[int]:
+    return [at for at, message in enumerate(job.request.messages) if message.__struct_config__.tag not in _SYSTEM_ROLES]
