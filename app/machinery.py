@@ -36,5 +36,7 @@ class Machinery:
 
     async def close(self) -> None:
         """Stop the engines and close the store; no run is under way any more."""
-        await self.engines.close()
-        await self.store.close()
+        try:
+            await self.engines.close()
+        finally:
+            await self.store.close()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from click.shell_completion import CompletionItem
 
 _COMMANDS: Final = {
@@ -29,6 +32,15 @@ _COMMANDS: Final = {
 
 class _LazyGroup(click.Group):
     """A group whose commands live in modules of their own: ``app.cli.<name>.command``."""
+
+    def __call__(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Work as a command of its own, and end with the codes of docs/cli.md; without ``standalone_mode`` as click."""
+        work: Callable[..., Any] = self.main
+        if not standalone_mode:
+            return work(*args, standalone_mode=False, **extra)
+        from app.cli.ending import concluded
+
+        sys.exit(concluded(lambda: work(*args, standalone_mode=False, **extra)))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

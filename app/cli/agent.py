@@ -8,10 +8,11 @@ import sys
 
 import click
 
-from app.cli.ending import Ended, Interrupted, endings
+from app.cli.ending import Ended, Interrupted, run
 from app.cli.example import examples
 from app.cli.report import Report
 from app.cli.screen import Screen
+from app.cli.session_key import check_session_key
 from app.cli.whereabouts import Whereabouts, json_option, print_json, whereabouts
 
 
@@ -44,20 +45,17 @@ def command(
 
     Ctrl-C stops the run and leaves the session as it was.
     """
+    check_session_key(session_key, agent_id)
     if local and (where.url is not None or where.token is not None):
         raise click.UsageError("--local runs without a gateway; --url and --token make no sense with it.")
     text = _message(message)
     report, screen = Report(), Screen(silent=as_json)
     ending: Ended | None
     try:
-        with endings():
-            asyncio.run(_turn(text, report, screen, where, agent_id, session_key, timeout, local=local))
+        run(_turn(text, report, screen, where, agent_id, session_key, timeout, local=local))
         ending = report.ending
-    except KeyboardInterrupt:
-        report.fail("aborted", "Interrupted.")
-        ending = Interrupted("Interrupted.")
     except Ended as ended:
-        report.fail("error", ended.message)
+        report.fail("aborted" if isinstance(ended, Interrupted) else "error", ended.message)
         ending = ended
     if as_json:
         print_json(report)
@@ -85,8 +83,15 @@ async def _turn(
         return
     from app.cli.remote_turn import remote_turn
 
-    async with where.connected() as client:
-        await remote_turn(client, message, report, screen, agent=agent, session_key=session_key, seconds=seconds)
+    try:
+        async with asyncio.timeout(seconds) as deadline, where.connected() as client:
+            await remote_turn(client, message, report, screen, agent=agent, session_key=session_key, seconds=seconds)
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        begun = report.run_id is not None
+        what = "The run was not done" if begun else f"No gateway answered at {where.destination().url}"
+        report.fail("timeout", f"{what} within {seconds:g} s, the limit set by --timeout.")
 
 
 def _message(given: str) -> str:

@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from app.cli.ending import Ended, endings, run
 from app.cli.example import examples
+from app.cli.output import echo
 from app.cli.table import table
 from app.cli.whereabouts import Whereabouts, json_option, print_json, whereabouts
 from app.config import Change, LoadedConfig, agent_id, config_path, edit, escape, load
@@ -45,7 +46,7 @@ def list_agents(local: bool, as_json: bool, where: Whereabouts) -> None:
         ("*" if agent.id == listed.default_id else "", agent.id, agent.name or "-", ", then ".join(used(agent)))
         for agent in listed.agents
     ]
-    click.echo(table(("", "ID", "NAME", "MODEL"), rows))
+    echo(table(("", "ID", "NAME", "MODEL"), rows))
 
 
 @command.command(
@@ -68,16 +69,22 @@ def add(
     from app.engines.registry import registered_engines
 
     with endings():
-        path = config_file or config_path(os.environ)
-        before = load(path, os.environ, registered_engines())
-        if agent_id(id) in [agent.id.lower() for agent in before.config.agents.list]:
-            raise Ended(f"There is an agent {id!r} already.")
-        after = edit(path, _changes(before, id, model, name, system_prompt, as_default), os.environ, before.engines)
-    click.echo(f"Added {agent_id(id)} to {after.path}. A running gateway takes it over by itself.")
+        path, engines = config_file or config_path(os.environ), registered_engines()
+        before = load(path, os.environ, engines)
+
+        def changes() -> list[Change]:
+            nonlocal before
+            before = load(path, os.environ, engines)  # what others have added meanwhile has a place in the list
+            if agent_id(id) in [agent.id.lower() for agent in before.config.agents.list]:
+                raise Ended(f"There is an agent {id!r} already.")
+            return _changes(before, id, model, name, system_prompt, as_default)
+
+        after = edit(path, changes, os.environ, engines)
+    echo(f"Added {agent_id(id)} to {after.path}. A running gateway takes it over by itself.")
     for gone in before.agents.keys() - after.agents.keys():
-        click.echo(f"{gone} was there because no other agent was; it is no more.")
+        echo(f"{gone} was there because no other agent was; it is no more.")
     if after.default_agent != before.default_agent:
-        click.echo(f"The default agent is {after.default_agent} now.")
+        echo(f"The default agent is {after.default_agent} now.")
 
 
 def _changes(

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import signal
 import sys
+from collections.abc import Iterator
 from time import strftime
+from types import FrameType
 from typing import NamedTuple
 
 import click
 
-from app.cli.ending import Ended, Interrupted, run
+from app.cli.ending import Ended, Interrupted, Terminated, interrupted_by, run
 from app.cli.example import examples
+from app.cli.interruption import SIGNALS
+from app.cli.output import echo
 from app.cli.report import Report
 from app.cli.screen import Screen
+from app.cli.session_key import check_session_key
 from app.cli.transcript import printed
 from app.cli.whereabouts import Whereabouts, whereabouts
 
@@ -47,12 +53,14 @@ def command(agent_id: str | None, session_key: str | None, where: Whereabouts) -
     """Talk with an agent. /new, /history and /exit are commands; Ctrl-C stops an answer, Ctrl-D leaves."""
     if not sys.stdin.isatty():
         raise click.UsageError("zero chat needs a terminal. Elsewhere use: zero agent --message -")
+    check_session_key(session_key, agent_id)
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - importing it is what gives input() arrow keys and a history
     session = run(_begun(where, agent_id, session_key))
-    click.echo(f"{_about(session)}  (/help says what there is)", err=False)
+    echo(f"{_about(session)}  (/help says what there is)")
     while True:
-        line = _line()
+        with _ended_by_signals():
+            line = _line()
         if line is None:
             return
         if line.startswith("/") and not line.startswith("//"):
@@ -64,15 +72,33 @@ def command(agent_id: str | None, session_key: str | None, where: Whereabouts) -
             _say(line.removeprefix("/") if line.startswith("//") else line, session)
 
 
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end a prompt in good order: readline gives the terminal back as it was."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise interrupted_by(number)
+
+    before = {one: signal.getsignal(one) for one in SIGNALS if one is not signal.SIGINT}
+    for one, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(one, end)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
 def _line() -> str | None:
     """Read a line; ``None`` is the end."""
     try:
         return input("> ").strip()
     except EOFError:
-        click.echo()
+        echo()
         return None
     except KeyboardInterrupt:
-        click.echo("\n(Ctrl-D leaves)")
+        echo("\n(Ctrl-D leaves)")
         return ""
     except UnicodeDecodeError:
         click.echo("That was not UTF-8.", err=True)
@@ -85,14 +111,14 @@ def _obey(line: str, session: _Session) -> _Session | None:
         return None
     if line == "/new":
         session = session._replace(key=_fresh(session.agent))
-        click.echo(_about(session))
+        echo(_about(session))
     elif line == "/history":
         try:
-            click.echo(run(_history(session)))
+            echo(run(_history(session)))
         except Ended as ended:
-            ended.show()
+            _survive(ended)
     else:
-        click.echo(_HELP if line == "/help" else f"There is no {line.split()[0]}.\n{_HELP}")
+        echo(_HELP if line == "/help" else f"There is no {line.split()[0]}.\n{_HELP}")
     return session
 
 
@@ -102,10 +128,22 @@ def _say(line: str, session: _Session) -> None:
         run(_turn(line, session, report, screen))
         if report.ending is not None:
             report.ending.show()
-    except Interrupted:
-        screen.end()
-        click.echo("(stopped; nothing of this turn is kept)")
     except Ended as ended:
+        screen.end()
+        _survive(ended, "(stopped; nothing of this turn is kept)")
+
+
+def _survive(ended: Ended, stopped: str = "(stopped)") -> None:
+    """Say what ended a turn, which isn't the conversation's end unless a signal was meant to end the process.
+
+    Raises:
+        Terminated: If it was.
+    """
+    if isinstance(ended, Terminated):
+        raise ended
+    if isinstance(ended, Interrupted):
+        echo(stopped)
+    else:
         ended.show()
 
 

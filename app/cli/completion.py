@@ -6,6 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from app.cli.example import examples
+from app.cli.output import echo
 
 
 @click.command(
@@ -22,4 +23,4 @@ def command(context: click.Context, shell: str) -> None:
     """Print a script that makes a shell complete commands and options."""
     completion = get_completion_class(shell)
     assert completion is not None, "one of click's own"
-    click.echo(completion(context.find_root().command, {}, "zero", "_ZERO_COMPLETE").source())
+    echo(completion(context.find_root().command, {}, "zero", "_ZERO_COMPLETE").source())

@@ -10,6 +10,7 @@ import click
 
 from app.cli.ending import endings
 from app.cli.example import examples
+from app.cli.output import echo
 from app.cli.whereabouts import print_json
 from app.config import (
     ConfigError,
@@ -61,7 +62,7 @@ def get(path: str | None, show_secrets: bool, as_json: bool, config_file: Path |
         except RuleError as fault:
             raise ConfigError(fault.problem, fault.advice, path=dotted(fault.path)) from None
     if isinstance(value, str) and not as_json:
-        click.echo(value)
+        echo(value)
     else:
         print_json(value)
 
@@ -84,7 +85,7 @@ def set_(path: str, value: str, as_text: bool, config_file: Path | None) -> None
 
     Comments and layout stay. Nothing is written unless the result is valid. null unsets a key.
     """
-    text = sys.stdin.read().rstrip("\r\n") if value == "-" else value
+    text = _stdin() if value == "-" else value
     place = _path(path)
     try:
         parsed = text if as_text else read_value(text)
@@ -95,9 +96,9 @@ def set_(path: str, value: str, as_text: bool, config_file: Path | None) -> None
         ) from None
     with endings():
         loaded = edit(config_file or config_path(os.environ), [(place, parsed)], os.environ, registered_engines())
-    click.echo(f"{dotted(place)} is set in {loaded.path}.")
+    echo(f"{dotted(place)} is set in {loaded.path}.")
     if place[0] == "gateway" and place[:2] != ("gateway", "remote"):
-        click.echo("A running gateway takes it over when it is restarted.")
+        echo("A running gateway takes it over when it is restarted.")
 
 
 @command.command("validate", epilog=examples("zero config validate", "zero config validate ./draft.json5"))
@@ -106,9 +107,16 @@ def validate(file: Path | None) -> None:
     """Check a configuration file without starting anything; the one in force when none is named."""
     with endings():
         loaded = _loaded(file)
-    click.echo(f"{loaded.path} is valid: {len(loaded.agents)} agent(s), the default one is {loaded.default_agent}.")
+    echo(f"{loaded.path} is valid: {len(loaded.agents)} agent(s), the default one is {loaded.default_agent}.")
     for included in loaded.files[1:]:
-        click.echo(f"It includes {included}.")
+        echo(f"It includes {included}.")
+
+
+def _stdin() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise click.BadParameter("stdin is not UTF-8.", param_hint="VALUE") from None
 
 
 def _loaded(config_file: Path | None) -> LoadedConfig:

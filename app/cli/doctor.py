@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Literal, NamedTuple
 import click
 
 from app.cli.curl import address
+from app.cli.ending import run
 from app.cli.example import examples
+from app.cli.output import echo
 from app.config import ConfigError, LoadedConfig, Provider, bind_host, config_path, load, port, state_dir
 from app.engines.local.supervisor import local_model_installed
 from app.engines.registry import registered_engines
@@ -35,7 +36,7 @@ class Finding(NamedTuple):
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file. [ZERO_CONFIG_PATH]")
 def command(config_file: Path | None) -> None:
     """Check the configuration and everything it points to. Exits with 1 when something is wrong."""
-    wrong = asyncio.run(_diagnose(config_file))
+    wrong = run(_diagnose(config_file))
     if wrong:
         raise SystemExit(1)
 
@@ -44,9 +45,9 @@ async def _diagnose(config_file: Path | None) -> int:
     wrong = 0
     async for finding in examine(config_file, os.environ):
         colour = {"ok": "green", "note": "yellow", "wrong": "red"}[finding.verdict]
-        click.echo(f"{click.style(f'{finding.verdict:5}', fg=colour)}  {finding.subject}: {finding.text}")
+        echo(f"{click.style(f'{finding.verdict:5}', fg=colour)}  {finding.subject}: {finding.text}")
         wrong += finding.verdict == "wrong"
-    click.echo("\nEverything is in order." if not wrong else f"\n{wrong} thing(s) to put right.")
+    echo("\nEverything is in order." if not wrong else f"\n{wrong} thing(s) to put right.")
     return wrong
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import secrets
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +14,16 @@ import uvicorn
 
 from app.application import Gateway
 from app.cli.curl import address, curl_line
+from app.cli.ending import Ended
 from app.cli.example import examples
+from app.cli.server import ABORT_SECONDS, Server, bound
 from app.config import ConfigError, LoadedConfig, bind_host, config_path, load, port
 from app.config import Gateway as GatewaySection
 from app.engines.registry import registered_engines
 from app.security.secret import ENVIRONMENT, resolve_secret
-from app.ws.connection import MAX_PAYLOAD
+from app.ws.outbox import MAX_FRAME_BYTES
+from app.ws.uvicorn_wire import UvicornWire
 
-ABORT_SECONDS = 5
-"""How long aborted runs have to tell their clients before the connections are cut."""
 _LEVELS = ("critical", "error", "warning", "info", "debug")
 
 
@@ -92,8 +91,8 @@ def command(
         host=host,
         port=listen_port,
         http="httptools",
-        ws="websockets-sansio",
-        ws_max_size=MAX_PAYLOAD,
+        ws=UvicornWire,
+        ws_max_size=MAX_FRAME_BYTES,
         ws_per_message_deflate=False,
         # Who the client is behind a proxy is decided by gateway.trustedProxies, not by uvicorn's own header reading.
         proxy_headers=False,
@@ -102,38 +101,13 @@ def command(
         timeout_graceful_shutdown=round(loaded.config.gateway.drain_seconds) + ABORT_SECONDS,
         log_config=None,
     )
-    server = _Server(config, gateway, _banner(loaded, environ, listen_port, dev=dev))
-    server.run()
-    if not server.started:
-        raise SystemExit(3)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, which says where it is once it really is there."""
-
-    def __init__(self, config: uvicorn.Config, gateway: Gateway, banner: str) -> None:
-        super().__init__(config)
-        self._gateway = gateway
-        self._banner = banner
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            click.echo(self._banner)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # uvicorn closes the connections before it ends the application, which is too late to say goodbye.
-        self._gateway.websocket.hub.announce_shutdown()
-        await asyncio.sleep(0)
-        # A run that isn't done in time ends with an error of ours, not with a connection that uvicorn cuts.
-        runs, seconds = self._gateway.runs.active, self._gateway.loaded.config.gateway.drain_seconds
-        abort = asyncio.get_running_loop().call_later(seconds, runs.abort_all, "the gateway is stopping")
+    server = Server(config, gateway, _banner(loaded, environ, listen_port, dev=dev))
+    with bound(host, listen_port) as listener:
         try:
-            # uvicorn waits for HTTP requests by itself and closes WebSockets at once; their runs are waited for here.
-            await self._gateway.websocket.drained(seconds + ABORT_SECONDS)
-            await super().shutdown(sockets)
-        finally:
-            abort.cancel()
+            server.run([listener])
+        except SystemExit:  # uvicorn's word for an application that doesn't start
+            raise Ended("The gateway could not start.") from None
+    raise SystemExit(server.exit_code)
 
 
 def _log_to_stderr(level: str) -> None:

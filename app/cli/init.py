@@ -9,9 +9,12 @@ from pathlib import Path
 import click
 
 from app.cli.curl import address, curl_line
+from app.cli.ending import endings
 from app.cli.example import examples
-from app.config import ConfigError, config_path
+from app.cli.output import echo
+from app.config import config_path
 from app.config.location import DEFAULT_PORT
+from app.config.sole_editor import sole_editor
 
 _TEMPLATE = """\
 // The ZERO Gateway's configuration (JSON5). Every key: docs/configuration.md
@@ -49,24 +52,23 @@ def command(config_file: Path | None, force: bool) -> None:
     """Write a configuration: endpoint on, generated token, one agent."""
     from app.engines.local.supervisor import local_model_installed
 
-    try:
+    with endings():
         path = config_file or config_path(os.environ)
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from None
     missing = local_model_installed()
     token = secrets.token_urlsafe(24)
     text = _TEMPLATE.format(token=token, model="echo/echo" if missing else "local/smollm2")
     try:
-        _write(path, text, force=force)
+        with endings():
+            _write(path, text, force=force)
     except FileExistsError:
         raise click.ClickException(f"{path} exists already. Edit it, or overwrite it with --force.") from None
     except OSError as error:
         raise click.ClickException(f"{path} can't be written: {error.strerror}.") from None
-    click.echo(f"Wrote {path} with a new token. Start the gateway with: zero gateway")
+    echo(f"Wrote {path} with a new token. Start the gateway with: zero gateway")
     if missing:
-        click.echo(f"The agent repeats what it is told (echo/echo), because there is no local model: {missing}")
+        echo(f"The agent repeats what it is told (echo/echo), because there is no local model: {missing}")
     line = curl_line(address("127.0.0.1", DEFAULT_PORT), token)
-    click.echo(f"\nThen try:\n\n{line}\n")
+    echo(f"\nThen try:\n\n{line}\n")
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:
@@ -74,16 +76,20 @@ def _write(path: Path, text: str, *, force: bool) -> None:
 
     Raises:
         FileExistsError: If it is there and ``force`` isn't given.
+        ConfigError: If somebody else has been editing it for too long.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        if force:
-            draft.replace(path)
-        else:
-            path.hardlink_to(draft)  # unlike a rename, this fails when the file is there
-    finally:
+    target = path.resolve() if force else path  # a link to a file kept elsewhere stays a link
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    with sole_editor(path):
         draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            if force:
+                draft.replace(target)
+            else:
+                target.hardlink_to(draft)  # unlike a rename, this fails when the file is there
+        finally:
+            draft.unlink(missing_ok=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.cli.report import Report
+import msgspec
+
+from app.cli.report import Report, Status
 from app.cli.screen import Screen
+from app.cli.session_key import OPTION
 from app.config import LoadedConfig
-from app.errors import GatewayError, RunTimedOut
+from app.errors import GatewayError, RunAborted, RunTimedOut
 from app.machinery import Machinery
 from app.routing.target import Wish, resolve
 from app.runs.event import Event
@@ -56,26 +59,37 @@ async def local_turn(
 
     Raises:
         ConfigError: If there is no telling where the state belongs.
+        OutputFailed: If the answer can't be shown.
     """
     machinery = Machinery(lambda: loaded, environ)
     try:
-        async with screen.waiting():
-            wish = Wish(model=MODEL, agent=agent or "", agent_param="--agent", session_key=session_key or "")
-            target = resolve(wish, loaded, strict_model=False)
-            job = job_of_text(message, target, new_run_id(), time_limit=seconds)
-            report.run_id, report.agent_id, report.session_key = job.run_id, target.agent.id, target.session_key
-            answer = await machinery.runs.execute(job, _Listener(report, screen))
-            report.text = answer.choices()[0].message.content or ""
-            report.usage = token_usage(answer.usage) if answer.usage is not None else None
+        await _turn(machinery, loaded, message, report, screen, agent or "", session_key or "", seconds)
     except GatewayError as error:
-        if isinstance(error, RunTimedOut) and seconds is not None:
-            report.fail("timeout", f"No complete answer within {min(seconds, _own_limit(loaded, report)):g} s.")
-        else:
-            report.fail("timeout" if isinstance(error, RunTimedOut) else "error", error.message)
+        kinds: dict[type[GatewayError], Status] = {RunTimedOut: "timeout", RunAborted: "aborted"}
+        report.fail(kinds.get(type(error), "error"), error.message)
     finally:
-        screen.end()
         await machinery.close()
 
 
-def _own_limit(loaded: LoadedConfig, report: Report) -> float:
-    return loaded.agents[report.agent_id or loaded.default_agent].timeout_seconds
+async def _turn(
+    machinery: Machinery,
+    loaded: LoadedConfig,
+    message: str,
+    report: Report,
+    screen: Screen,
+    agent: str,
+    session_key: str,
+    seconds: float | None,
+) -> None:
+    wish = Wish(model=MODEL, agent=agent, agent_param="--agent", session_key=session_key, session_param=OPTION)
+    target = resolve(wish, loaded, strict_model=False)
+    job = job_of_text(message, target, new_run_id(), time_limit=seconds)
+    job = msgspec.structs.replace(job, time_limit_name="--timeout")
+    report.run_id, report.agent_id, report.session_key = job.run_id, target.agent.id, target.session_key
+    try:
+        async with screen.waiting():
+            answer = await machinery.runs.execute(job, _Listener(report, screen))
+        report.text = answer.choices()[0].message.content or ""
+        report.usage = token_usage(answer.usage) if answer.usage is not None else None
+    finally:
+        screen.end()

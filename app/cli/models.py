@@ -6,6 +6,7 @@ import click
 
 from app.cli.ending import run
 from app.cli.example import examples
+from app.cli.output import echo
 from app.cli.table import table
 from app.cli.whereabouts import Whereabouts, json_option, print_json, whereabouts
 from app.contract.frames import (
@@ -42,7 +43,7 @@ def list_models(as_json: bool, where: Whereabouts) -> None:
         (model.name, model.provider, ", ".join(agent.id for agent in agents.agents if model.name in used(agent)))
         for model in models.models
     ]
-    click.echo(table(("MODEL", "PROVIDER", "AGENTS"), rows))
+    echo(table(("MODEL", "PROVIDER", "AGENTS"), rows))
 
 
 def used(agent: AgentSummary) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import uuid
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from msgspec import UNSET
 
 from app.cli.report import Report
 from app.cli.screen import Screen
-from app.client.failure import RequestFailed
+from app.client.failure import RequestFailed, RunStopped
 from app.client.turn import take_turn
 from app.contract.frames import AgentAccepted, AgentAnswer, AgentMetaModel, AgentParams, AgentResult
 
@@ -38,17 +37,18 @@ async def remote_turn(
         screen: Where the answer appears.
         agent: The agent's id, if not the default one.
         session_key: The session, if there is to be one.
-        seconds: The longest it may take.
+        seconds: The longest it may take; whoever calls this stops it by then.
 
     Raises:
         Unreachable: If the connection ends.
+        OutputFailed: If the answer can't be shown.
     """
     params = AgentParams(
         message=message,
         idempotency_key=f"run_{uuid.uuid4().hex}",
         agent_id=agent or UNSET,
         session_key=session_key or UNSET,
-        # We stop it ourselves in time; this is for the case that we are gone by then.
+        # It is stopped from here in time; this is for the case that we are gone by then.
         timeout=math.ceil(seconds) + 1 if seconds is not None else UNSET,
     )
     report.run_id = params.idempotency_key
@@ -62,14 +62,12 @@ async def remote_turn(
         screen.text(text)
 
     try:
-        async with asyncio.timeout(seconds) as deadline, screen.waiting():
+        async with screen.waiting():
             result = await take_turn(client, params, accepted, on_text)
     except RequestFailed as error:
         report.fail("error", str(error))
-    except TimeoutError:
-        if not deadline.expired():
-            raise
-        report.fail("timeout", f"No complete answer within {seconds:g} s.")
+    except RunStopped as error:
+        report.fail("aborted", str(error))
     else:
         _conclude(result, report, screen)
     finally:
@@ -78,7 +76,7 @@ async def remote_turn(
 
 def _conclude(result: AgentResult, report: Report, screen: Screen) -> None:
     if result.status == "timeout":
-        report.fail("timeout" if result.stop_reason == "timeout" else "aborted", result.summary)
+        report.fail("timeout", result.summary)
     elif result.status == "error":
         report.fail("error", result.summary)
     elif isinstance(result.result, AgentAnswer):

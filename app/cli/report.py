@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from app.cli.ending import Ended, TimedOut
+from app.cli.ending import Ended, Stopped, TimedOut
 from app.contract.frames import TokenUsage
 
 Status = Literal["ok", "error", "timeout", "aborted"]
@@ -42,4 +42,5 @@ class Report(Struct, rename="camel"):
         """What ends the command, unless all went well."""
         if not self.error:
             return None
-        return TimedOut(self.error) if self.status == "timeout" else Ended(self.error)
+        kinds: dict[Status, type[Ended]] = {"timeout": TimedOut, "aborted": Stopped}
+        return kinds.get(self.status, Ended)(self.error)

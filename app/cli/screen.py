@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from app.cli.output import is_terminal, write
 from app.cli.table import printable
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -28,32 +29,39 @@ class Screen:
 
     def __init__(self, *, silent: bool = False) -> None:
         self._silent = silent
-        self._terminal = sys.stdout.isatty()
+        self._terminal = is_terminal()
         self._last = "\n"
         self._spinning = False
 
     def text(self, text: str) -> None:
-        """Show a piece of the answer at once. A terminal gets no commands that a model may have written."""
+        """Show a piece of the answer at once. A terminal gets no commands that a model may have written.
+
+        Raises:
+            OutputFailed: If it can't be written.
+        """
         if self._silent or not text:
             return
         self._clear()
         shown = printable(text) if self._terminal else text
-        sys.stdout.write(_encodable(shown))
-        sys.stdout.flush()
-        self._last = shown[-1:] or self._last
+        last, self._last = shown[-1:] or self._last, "\n"  # a line that can't be written needs no end
+        write(shown)
+        self._last = last
 
     def end(self) -> None:
-        """End the answer's last line, if it has begun one."""
+        """End the answer's last line, if it has begun one.
+
+        Raises:
+            OutputFailed: If that can't be written.
+        """
         self._clear()
         if self._last != "\n":
-            sys.stdout.write("\n")
-            sys.stdout.flush()
             self._last = "\n"
+            write("\n")
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
         """Show that something goes on, until the first text or the end of the block."""
-        visible = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        visible = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         spinner = asyncio.create_task(self._spin(), name="spinner") if visible else None
         try:
             yield
@@ -69,19 +77,17 @@ class Screen:
         self._spinning = True
         step = 0
         while self._spinning:
-            sys.stderr.write(f"\r{frames[step % len(frames)]} ")
-            sys.stderr.flush()
+            _draw(f"\r{frames[step % len(frames)]} ")
             step += 1
             await asyncio.sleep(_FRAME_SECONDS)
 
     def _clear(self) -> None:
         if self._spinning:
             self._spinning = False
-            sys.stderr.write(_CLEAR)
-            sys.stderr.flush()
+            _draw(_CLEAR)
 
 
-def _encodable(text: str) -> str:
-    """Return a text with what stdout's encoding lacks replaced."""
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding)
+def _draw(text: str) -> None:
+    with suppress(OSError):  # a terminal that has gone needs no sign of life
+        sys.stderr.write(text)
+        sys.stderr.flush()

@@ -10,6 +10,8 @@ from msgspec import UNSET
 
 from app.cli.ending import Ended, run
 from app.cli.example import examples
+from app.cli.output import echo
+from app.cli.session_key import check_session_key
 from app.cli.table import facts, moment, span, table
 from app.cli.whereabouts import Whereabouts, json_option, print_json, whereabouts
 from app.contract.frames import (
@@ -53,12 +55,12 @@ def list_sessions(agent_id: str | None, search: str | None, limit: int, as_json:
         print_json(found)
         return
     if not found.sessions:
-        click.echo("There are no sessions." if not (agent_id or search) else "No session is like that.")
+        echo("There are no sessions." if not (agent_id or search) else "No session is like that.")
         return
     rows = [(row.key, row.agent_id or "-", _model(row), _age(row), _state(row)) for row in found.sessions]
-    click.echo(table(("KEY", "AGENT", "MODEL", "CHANGED", "STATE"), rows))
+    echo(table(("KEY", "AGENT", "MODEL", "CHANGED", "STATE"), rows))
     if found.has_more:
-        click.echo(f"\n{found.count} of {found.total_count}; --limit shows more.")
+        echo(f"\n{found.count} of {found.total_count}; --limit shows more.")
 
 
 @command.command("show", epilog=examples("zero sessions show notes", "zero sessions show agent:main:notes --json"))
@@ -71,6 +73,8 @@ def list_sessions(agent_id: str | None, search: str | None, limit: int, as_json:
 def show(key: str, limit: int, as_json: bool, where: Whereabouts) -> None:
     """Show what was said in a session, the last messages of it."""
     from app.cli.transcript import printed
+
+    check_session_key(key, given_as="KEY")
 
     async def ask() -> tuple[SessionsDescribeResult, ChatHistoryResult]:
         async with where.connected() as client:
@@ -87,7 +91,7 @@ def show(key: str, limit: int, as_json: bool, where: Whereabouts) -> None:
     if as_json:
         print_json({"session": row, "messages": history.messages, "hasMore": bool(history.has_more)})
         return
-    click.echo(
+    echo(
         facts(
             [
                 ("key", row.key),
@@ -99,7 +103,7 @@ def show(key: str, limit: int, as_json: bool, where: Whereabouts) -> None:
             ]
         )
     )
-    click.echo(f"\n{printed(history) or '(nothing was said yet)'}")
+    echo(f"\n{printed(history) or '(nothing was said yet)'}")
 
 
 @command.command("reset", epilog=examples("zero sessions reset notes --yes"))
@@ -109,6 +113,7 @@ def show(key: str, limit: int, as_json: bool, where: Whereabouts) -> None:
 @whereabouts
 def reset(key: str, yes: bool, as_json: bool, where: Whereabouts) -> None:
     """Forget what was said in a session; its key stays. Runs in it are stopped."""
+    check_session_key(key, given_as="KEY")
     _confirm(f"Forget everything that was said in {key}?", yes=yes)
 
     async def ask() -> SessionsResetResult:
@@ -119,7 +124,7 @@ def reset(key: str, yes: bool, as_json: bool, where: Whereabouts) -> None:
     if as_json:
         print_json(done)
     else:
-        click.echo(f"{done.key} is empty.")
+        echo(f"{done.key} is empty.")
 
 
 @command.command("delete", epilog=examples("zero sessions delete agent:main:notes --yes"))
@@ -129,6 +134,7 @@ def reset(key: str, yes: bool, as_json: bool, where: Whereabouts) -> None:
 @whereabouts
 def delete(key: str, yes: bool, as_json: bool, where: Whereabouts) -> None:
     """Remove a session and everything that was said in it. Runs in it are stopped."""
+    check_session_key(key, given_as="KEY")
     _confirm(f"Delete {key} and everything that was said in it?", yes=yes)
 
     async def ask() -> SessionsDeleteResult:
@@ -139,7 +145,7 @@ def delete(key: str, yes: bool, as_json: bool, where: Whereabouts) -> None:
     if as_json:
         print_json(done)
     elif done.deleted:
-        click.echo(f"{done.key} is deleted.")
+        echo(f"{done.key} is deleted.")
     if not done.deleted:
         raise Ended(f"There is no session {done.key!r}.")
 
@@ -149,7 +155,8 @@ def _confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise click.UsageError("There is nobody to ask here: add --yes.")
-    click.confirm(question, abort=True)
+    if not click.confirm(question):
+        raise Ended("Nothing was changed.")
 
 
 def _model(row: SessionRow) -> str:

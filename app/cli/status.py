@@ -9,6 +9,7 @@ import msgspec
 
 from app.cli.ending import run
 from app.cli.example import examples
+from app.cli.output import echo
 from app.cli.table import facts, span, table
 from app.cli.whereabouts import Whereabouts, json_option, print_json, whereabouts
 from app.contract.frames import HelloOk, StatusParams, StatusResult
@@ -34,7 +35,7 @@ def command(as_json: bool, where: Whereabouts) -> None:
         about = {"url": url, "protocol": hello.protocol, "latencyMs": round(milliseconds, 1)}
         print_json({**about, **msgspec.to_builtins(status)})
         return
-    click.echo(
+    echo(
         facts(
             [
                 ("gateway", f"{url}, version {status.runtime_version}, protocol {hello.protocol}"),
@@ -50,7 +51,7 @@ def command(as_json: bool, where: Whereabouts) -> None:
     recent = status.sessions.recent[:_RECENT]
     if recent:
         rows = [(row.key, f"{span(time() - (row.updated_at or 0) / 1000)} ago") for row in recent]
-        click.echo(f"\n{table(('RECENT SESSIONS', 'CHANGED'), rows)}")
+        echo(f"\n{table(('RECENT SESSIONS', 'CHANGED'), rows)}")
 
 
 def _model(status: StatusResult) -> str:

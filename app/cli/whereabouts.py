@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from app.cli.output import write_bytes
 from app.config import ConfigError, config_path, load
 
 if TYPE_CHECKING:
@@ -94,10 +95,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON, indented."""
+    """Print a value as JSON, indented, and in UTF-8 wherever it is printed."""
     import msgspec
 
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
 
 
 def _check_url(url: str) -> None:

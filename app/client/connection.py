@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from app.client.destination import Destination
 from app.client.failure import ClientError, RequestFailed, Unauthorized, Unreachable
+from app.client.name_lookups import NameLookups
 from app.contract.frames import (
     ConnectAuth,
     ConnectClient,
@@ -35,6 +36,8 @@ from app.contract.frames import (
 PROTOCOLS: Final = (3, 4)
 """The oldest and the newest version of the protocol spoken here."""
 CONNECT_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 0.5
+"""How long a connection has to end politely. Its answers are there; nobody wants to wait for the rest."""
 MAX_FRAME: Final = 64 * 1024 * 1024
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -54,7 +57,7 @@ class Call:
     """A request under way; its answers come in order."""
 
     def __init__(self) -> None:
-        self._answers: asyncio.Queue[ResponseFrame | ClientError] = asyncio.Queue()
+        self._answers: asyncio.Queue[ResponseFrame | Exception] = asyncio.Queue()
 
     async def answer(self, type_: type[T]) -> T:
         """Wait for the next answer.
@@ -62,9 +65,10 @@ class Call:
         Raises:
             RequestFailed: If it is an error.
             Unreachable: If the connection has ended, or the answer makes no sense.
+            Exception: What else ``put`` has put here.
         """
         frame = await self._answers.get()
-        if isinstance(frame, ClientError):
+        if isinstance(frame, Exception):
             self._answers.put_nowait(frame)
             raise frame
         if not frame.ok:
@@ -77,8 +81,8 @@ class Call:
                 f"The gateway's answer makes no sense here ({error}). Is it of another version?"
             ) from None
 
-    def put(self, answer: ResponseFrame | ClientError) -> None:
-        """Add an answer."""
+    def put(self, answer: ResponseFrame | Exception) -> None:
+        """Add an answer, or why there is none: it is raised where the answer is waited for."""
         self._answers.put_nowait(answer)
 
 
@@ -111,19 +115,25 @@ class GatewayClient:
     async def call(self, method: str, params: msgspec.Struct) -> AsyncIterator[Call]:
         """Send a request whose answers are of interest as long as the block lasts.
 
+        The block begins at once; what stops it while a slow gateway takes the request in can deal with that there.
+
         Raises:
             Unreachable: If the connection has ended.
         """
+        if self._end is not None:
+            raise self._end
         request_id, call = uuid.uuid4().hex, Call()
         self._calls[request_id] = call
+        sending = asyncio.create_task(self._send(request_id, method, params), name=f"send {method}")
         try:
-            if self._end is not None:
-                raise self._end
-            with suppress(ConnectionClosed):  # the reader tells what that means
-                await _send(self._socket, request_id, method, params)
             yield call
         finally:
+            sending.cancel()
             del self._calls[request_id]
+
+    async def _send(self, request_id: str, method: str, params: msgspec.Struct) -> None:
+        with suppress(ConnectionClosed):  # the reader tells what that means
+            await _send(self._socket, request_id, method, params)
 
     async def read(self) -> None:
         """Take in what the gateway sends, until the connection ends."""
@@ -157,6 +167,7 @@ async def gateway_client(destination: Destination) -> AsyncIterator[GatewayClien
         Unreachable: If no gateway answers there.
         Unauthorized: If it doesn't let us in.
     """
+    asyncio.get_running_loop().set_default_executor(NameLookups())
     socket, hello = await _connected(destination)
     client = GatewayClient(socket, hello)
     reader = asyncio.create_task(client.read(), name="gateway-client-reader")
@@ -166,7 +177,7 @@ async def gateway_client(destination: Destination) -> AsyncIterator[GatewayClien
         reader.cancel()
         with suppress(asyncio.CancelledError):
             await reader
-        await socket.close()
+        await _close(socket)
 
 
 async def _connected(destination: Destination) -> tuple[ClientConnection, HelloOk]:
@@ -179,13 +190,13 @@ async def _connected(destination: Destination) -> tuple[ClientConnection, HelloO
                 compression=None,
                 max_size=MAX_FRAME,
                 open_timeout=None,
-                close_timeout=1,
+                close_timeout=CLOSE_SECONDS,
                 user_agent_header=f"zero-cli/{version('zero-gateway')}",
             )
             try:
                 return socket, await _shake_hands(socket, destination)
             except BaseException:
-                await socket.close()
+                await _close(socket)
                 raise
     except TimeoutError:
         raise Unreachable(f"{where}: silence for {CONNECT_SECONDS:g} s. {destination.start}") from None
@@ -240,6 +251,15 @@ def _auth(destination: Destination) -> ConnectAuth:
         token=destination.token if destination.token is not None else UNSET,
         password=destination.password if destination.password is not None else UNSET,
     )
+
+
+async def _close(socket: ClientConnection) -> None:
+    """Close a connection, politely if that can be done in time: a gateway that reads nothing could hold us up."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await socket.close()
+    except TimeoutError:
+        socket.transport.abort()
 
 
 async def _send(socket: ClientConnection, request_id: str, method: str, params: msgspec.Struct) -> None:

@@ -26,3 +26,7 @@ class RequestFailed(ClientError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class RunStopped(ClientError):
+    """Raised when somebody else stopped the run; ``str()`` says who."""

@@ -12,12 +12,13 @@ from typing import Final
 
 import msgspec
 
-from app.client.connection import GatewayClient
-from app.client.failure import ClientError
+from app.client.connection import Call, GatewayClient
+from app.client.failure import ClientError, RunStopped
 from app.contract.frames import (
     AgentAccepted,
     AgentAssistantEvent,
     AgentEvent,
+    AgentLifecycleEvent,
     AgentParams,
     AgentResult,
     ChatAbortParams,
@@ -25,7 +26,10 @@ from app.contract.frames import (
     EventFrame,
 )
 
-ABORT_SECONDS: Final = 3.0
+ABORT_SECONDS: Final = 1.5
+"""How long a gateway has to stop a run: somebody waits who wants to leave."""
+_ANY_SESSION: Final = "main"
+_STOPPED: Final = "The run was aborted through the gateway (chat.abort)."
 
 
 async def take_turn(
@@ -40,55 +44,71 @@ async def take_turn(
         client: The connection; its ``listener`` is taken.
         params: What to run; the idempotency key becomes the run's id.
         accepted: Called when the gateway has begun.
-        on_text: Called with each piece of text.
+        on_text: Called with each piece of text; what it raises is raised here.
 
     Raises:
         RequestFailed: If the run failed or was refused.
+        RunStopped: If somebody else stopped it.
         Unreachable: If the connection ends.
     """
-
-    def listen(frame: EventFrame) -> None:
-        if frame.event != "agent":
-            return
-        with suppress(msgspec.ValidationError):  # other kinds of agent events are none of ours
-            event = msgspec.convert(frame.payload, AgentEvent)
-            if isinstance(event, AgentAssistantEvent) and event.run_id == params.idempotency_key:
-                try:
-                    on_text(event.data.delta)
-                except OSError as error:
-                    broken.append(error)
-                    task.cancel()
-
-    task = _current_task()
-    broken: list[OSError] = []
     begun: AgentAccepted | None = None
-    client.listener = listen
-    try:
-        async with client.call("agent", params) as call:
+    async with client.call("agent", params) as call:
+        listener = client.listener = _Listener(params.idempotency_key, call, on_text)
+        try:
             begun = await call.answer(AgentAccepted)
             accepted(begun)
-            return await call.answer(AgentResult)
-    except BaseException as error:
-        session_key = begun.session_key if begun is not None else params.session_key
-        if session_key and not isinstance(error, ClientError):
-            await abort(client, session_key, params.idempotency_key)
-        if broken:
-            task.uncancel()
-            raise broken[0] from None
-        raise
-    finally:
-        client.listener = None
+            result = await call.answer(AgentResult)
+        except ClientError:
+            raise
+        except BaseException:
+            client.listener = None
+            await _abort(client, params, begun)
+            raise
+        finally:
+            client.listener = None
+    if result.status == "timeout" and result.stop_reason != "timeout":
+        raise RunStopped(listener.why_stopped or _STOPPED)
+    return result
 
 
-def _current_task() -> asyncio.Task[object]:
-    task = asyncio.current_task()
-    assert task is not None, "called from a coroutine"
-    return task
+class _Listener:
+    """Takes in what the gateway tells of one run."""
+
+    def __init__(self, run_id: str, call: Call, on_text: Callable[[str], None]) -> None:
+        self.why_stopped = ""
+        self._run_id = run_id
+        self._call = call
+        self._on_text = on_text
+        self._failed = False
+
+    def __call__(self, frame: EventFrame) -> None:
+        if frame.event != "agent":
+            return
+        try:
+            event = msgspec.convert(frame.payload, AgentEvent)
+        except msgspec.ValidationError:  # other kinds of agent events are none of ours
+            return
+        if event.run_id != self._run_id:
+            return
+        if isinstance(event, AgentLifecycleEvent):
+            if event.data.phase == "error":
+                self.why_stopped = event.data.error or ""
+        elif not self._failed:
+            self._tell(event)
+
+    def _tell(self, event: AgentAssistantEvent) -> None:
+        try:
+            self._on_text(event.data.delta)
+        except Exception as error:
+            self._failed = True
+            self._call.put(error)
 
 
-async def abort(client: GatewayClient, session_key: str, run_id: str) -> None:
-    """Stop a run, if it can be done within moments."""
-    params = ChatAbortParams(session_key=session_key, run_id=run_id)
+async def _abort(client: GatewayClient, params: AgentParams, begun: AgentAccepted | None) -> None:
+    # The run's id is ours, so that nothing has to be waited for. Without a key of ours the gateway has made one up for
+    # this run only, and takes any.
+    session_key = (begun.session_key if begun is not None else params.session_key) or _ANY_SESSION
+    wanted = ChatAbortParams(session_key=session_key, run_id=params.idempotency_key)
     with suppress(ClientError, TimeoutError):
         async with asyncio.timeout(ABORT_SECONDS):
-            await client.request("chat.abort", params, ChatAbortResult)
+            await client.request("chat.abort", wanted, ChatAbortResult)

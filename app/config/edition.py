@@ -1,13 +1,14 @@
 """A configuration file with some values changed: tried first, then written whole or not at all.
 
-Owns the order: change the text, check what it says, replace the file. Rules: design.md, Configuration.
+Owns the order: wait for other editors, change the text, check what it says, replace the file. Rules: design.md,
+Configuration.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from .error import ConfigError, RuleError
@@ -17,19 +18,24 @@ from .json5_editing import set_value
 from .json_value import JsonValue
 from .key_path import KeyPath
 from .loading import LoadedConfig, load
+from .sole_editor import sole_editor
 
 Change = tuple[KeyPath, JsonValue]
 """Where a value belongs, and the value as the file is to have it, variables unresolved."""
 
 
 def edit(
-    path: Path, changes: Sequence[Change], environ: Mapping[str, str], engines: Collection[str] = ()
+    path: Path,
+    changes: Sequence[Change] | Callable[[], Sequence[Change]],
+    environ: Mapping[str, str],
+    engines: Collection[str] = (),
 ) -> LoadedConfig:
     """Change values in a configuration file. Comments and layout stay; nothing is written unless the result is valid.
 
     Args:
         path: The main file.
-        changes: What to change, in order.
+        changes: What to change, in order; a function if that depends on what the file says. It is called when nobody
+            else edits the file any more.
         environ: The variables for ``${NAME}``.
         engines: Providers that other packages registered.
 
@@ -40,6 +46,11 @@ def edit(
         ConfigError: A change can't be made, its result isn't valid, or the file can't be written.
     """
     main = path.absolute()
+    with sole_editor(main):
+        return _edit(main, changes() if callable(changes) else changes, environ, engines)
+
+
+def _edit(main: Path, changes: Sequence[Change], environ: Mapping[str, str], engines: Collection[str]) -> LoadedConfig:
     text = read_text(main)
     own: JsonValue = read_document(main, text=text)
     composition = Composition(main, text)
@@ -91,7 +102,7 @@ def _with(tree: JsonValue, path: KeyPath, value: JsonValue) -> JsonValue:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file that is there in one step, with its mode; a link keeps leading to it.
+    """Write a file that is there in one step, with its mode and owner; a link keeps leading to it.
 
     Raises:
         ConfigError: If it can't be written; it is as it was then.
@@ -99,13 +110,17 @@ def _replace(path: Path, text: str) -> None:
     target = path.resolve()
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
+        draft.unlink(missing_ok=True)  # of a process that was killed, in a container where all have the same id, say
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(text.encode())
                 file.flush()
                 os.fsync(file.fileno())
-            draft.chmod(target.stat().st_mode & 0o7777)
+            status = target.stat()
+            with contextlib.suppress(PermissionError):  # whoever may write the file needn't own it
+                os.chown(draft, status.st_uid, status.st_gid)
+            draft.chmod(status.st_mode & 0o7777)
             draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)

@@ -9,7 +9,9 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -87,6 +89,26 @@ def read_until(process: subprocess.Popen[bytes], expected: bytes) -> bytes:
     return _read(process.stdout.fileno(), lambda got: got.endswith(expected), repr(expected))
 
 
+def eventually(true: Callable[[], bool]) -> None:
+    """Wait until something is the case."""
+    deadline = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to that"
+
+
+def group(leader: int) -> list[int]:
+    """Return the processes of a group."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            continue
+        if int(fields[2]) == leader:
+            found.append(int(folder.name))
+    return found
+
+
 def _read(descriptor: int, enough: Any, what: str) -> bytes:
     got = b""
     deadline = time.monotonic() + SECONDS
@@ -108,13 +130,17 @@ class Terminal:
     Args:
         gateway: Whose configuration and port the command uses.
         arguments: The command.
+        program: What is started instead of ``zero``, if anything.
         more: Further environment variables.
     """
 
-    def __init__(self, gateway: LiveGateway, *arguments: str, **more: str) -> None:
+    def __init__(
+        self, gateway: LiveGateway, *arguments: str, program: Sequence[str | Path] = (ZERO,), **more: str
+    ) -> None:
         self._master, slave = pty.openpty()
+        self._open = True
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _IN_TERMINAL, ZERO, *arguments],
+            [sys.executable, "-c", _IN_TERMINAL, *program, *arguments],
             env=beside(gateway, **{"TERM": "xterm", "PYTHONUTF8": "1", **more}),
             stdin=slave,
             stdout=slave,
@@ -131,9 +157,29 @@ class Terminal:
         """Return what is shown from now on until ``expected`` has come, without escape sequences."""
         return shown(_read(self._master, lambda got: expected in shown(got), repr(expected)))
 
+    def insist(self, keys: str, expected: str) -> str:
+        """Press keys again and again until ``expected`` has come: Python's readline misses a Ctrl-C now and then."""
+        got = b""
+        for _ in range(20):
+            self.type(keys)
+            while expected not in shown(got) and select.select([self._master], [], [], 1.0)[0]:
+                got += os.read(self._master, 65536)
+            if expected in shown(got):
+                return shown(got)
+        raise AssertionError(f"{expected!r} did not come; what came: {got!r}")
+
+    def modes(self) -> list[Any]:
+        """Return how the terminal is set up: whether it echoes, and so on."""
+        return termios.tcgetattr(self._master)
+
     def raw_until(self, expected: str) -> str:
         """Return the same with escape sequences."""
         return _read(self._master, lambda got: expected in shown(got), repr(expected)).decode()
+
+    def close(self) -> None:
+        """Take the terminal away, as somebody does who closes its window."""
+        os.close(self._master)
+        self._open = False
 
     def end(self) -> int:
         """Wait for the command to end by itself; return its exit code."""
@@ -146,7 +192,8 @@ class Terminal:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
-        os.close(self._master)
+        if self._open:
+            os.close(self._master)
 
 
 def shown(output: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from app.client.connection import gateway_client
+from app.client.destination import Destination
+from app.contract.frames import ChatAbortParams, ChatAbortResult
 from tests.cli.command import Terminal, ask, begun, read_until, zero
 from tests.fakes.script import Pause, chunk, error, event, stream, words
 from tests.fakes.upstream import FakeUpstream
@@ -20,6 +24,17 @@ HELLO = event(chunk({"role": "assistant", "content": "Hello"}))
 def user_messages(service: FakeUpstream) -> list[str]:
     """Return what users have said in the conversation that the service was last asked to continue."""
     return [message["content"] for message in service.last.json["messages"] if message["role"] == "user"]
+
+
+def abort(live: LiveGateway, session_key: str) -> None:
+    """Stop a session's runs, as another client of the gateway does."""
+
+    async def work() -> bool:
+        async with gateway_client(Destination(url=f"ws://127.0.0.1:{live.port}", token=TOKEN)) as client:
+            done = await client.request("chat.abort", ChatAbortParams(session_key=session_key), ChatAbortResult)
+            return done.aborted
+
+    assert asyncio.run(work())
 
 
 class TestText:
@@ -140,11 +155,66 @@ class TestExitCodes:
             ("--message", "hi", "--timeout", "0"),
             ("--message", "hi", "--local", "--url", "ws://x"),
             ("--message", b"\xff".decode(errors="surrogateescape")),
+            ("--message", "hi", "--session-key", ""),
         ],
     )
     def test_2_for_a_wrong_command_line(self, live: LiveGateway, arguments: tuple[str, ...]) -> None:
         """Nothing is asked of anybody."""
         assert 2 == ask(live, "agent", *arguments).returncode
+
+    @pytest.mark.parametrize("where", [(), ("--local",)], ids=["gateway", "local"])
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (("--session-key", "agent:main"), "begins with 'agent:' but isn't"),
+            (("--session-key", "cron:x"), "reserved namespace"),
+            (("--session-key", "ç"), "printable ASCII"),
+            (("--session-key", "agent:main:x", "--agent", "prompted"), "belongs to agent 'main', not to 'prompted'"),
+        ],
+    )
+    def test_2_for_a_session_key_that_is_none(
+        self, live: LiveGateway, where: tuple[str, ...], arguments: tuple[str, ...], words: str
+    ) -> None:
+        """It is spoken of as the command line calls it."""
+        done = ask(live, "agent", "--message", "hi", *arguments, *where)
+
+        assert 2 == done.returncode
+        assert words in done.stderr
+        assert "The session key in --session-key" in done.stderr
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (("sessions", "reset", "stopped", "--yes"), "its session was reset"),
+            (("sessions", "delete", "stopped", "--yes"), "its session was deleted"),
+        ],
+    )
+    def test_5_when_somebody_else_stops_it(
+        self, live: LiveGateway, service: FakeUpstream, arguments: tuple[str, ...], words: str
+    ) -> None:
+        """The message says what did, and a program can tell it from a failure."""
+        ask(live, "agent", "--message", "hi", "--session-key", "stopped")
+        service.play(stream(HELLO, Pause()))
+        with begun(live, "agent", "--message", "hi", "--session-key", "stopped", "--json") as process:
+            service.wait(2)
+            assert 0 == ask(live, *arguments).returncode
+            output, errors = process.communicate(timeout=20)
+        report = json.loads(output)
+
+        assert (5, "aborted") == (process.returncode, report["status"])
+        assert f"The run was stopped before it was done: {words}." == report["error"]
+        assert f"Error: {report['error']}\n" == errors.decode()
+
+    def test_5_when_it_is_aborted_through_the_gateway(self, live: LiveGateway, service: FakeUpstream) -> None:
+        """``chat.abort`` by another client."""
+        service.play(stream(HELLO, Pause()))
+        with begun(live, "agent", "--message", "hi", "--session-key", "aborted") as process:
+            read_until(process, b"Hello")
+            abort(live, "agent:main:aborted")
+            _, errors = process.communicate(timeout=20)
+
+        assert 5 == process.returncode
+        assert b"it was aborted over the WebSocket (chat.abort)" in errors
 
     def test_3_where_no_gateway_is(self, tmp_path: Path) -> None:
         """The message says how to start one."""
@@ -190,7 +260,7 @@ class TestExitCodes:
         service.last.wait_closed()
 
         assert (124, "Hello\n") == (done.returncode, done.stdout)
-        assert "Error: No complete answer within 0.4 s.\n" == done.stderr
+        assert "Error: The run was not done within 0.4 s, the limit set by --timeout.\n" == done.stderr
 
     @pytest.mark.parametrize("where", [(), ("--local",)], ids=["gateway", "local"])
     def test_124_after_the_agents_own_limit(
@@ -271,26 +341,10 @@ class TestAddress:
         assert "locked this address out" in done[1].stderr
 
 
-def test_a_reader_that_has_enough_stops_the_run(live: LiveGateway, service: FakeUpstream, tmp_path: Path) -> None:
-    """``zero agent | head``: when nobody reads any more, nobody generates any more."""
-    service.play(stream(HELLO, Pause(), HELLO, Pause()))
-    process = begun(live, "agent", "--message", "hi")
-    assert process.stdout is not None
-    assert process.stderr is not None
-    read_until(process, b"Hello")
-    process.stdout.close()
-    service.last.release()
-    service.last.wait_closed()
-    process.wait(20)
-    process.stderr.close()
-
-    assert 1 == process.returncode
-
-
 def test_dumb_terminals_get_no_spinner(live: LiveGateway, service: FakeUpstream) -> None:
     """Nothing is drawn where nothing can be undone."""
     service.play(stream(Pause(), *words("x.")))
     with Terminal(live, "agent", "--message", "hi", TERM="dumb") as terminal:
         service.wait().release()
-        assert "x." == terminal.raw_until("x.")
+        assert "x." == terminal.raw_until("x.").rstrip("\r\n")
         assert 0 == terminal.end()

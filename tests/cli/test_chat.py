@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 
-from tests.cli.command import Terminal, ask
+import pytest
+
+from tests.cli.command import Terminal, ask, eventually
 from tests.fakes.script import Pause, chunk, event, stream, words
 from tests.fakes.upstream import FakeUpstream
 from tests.live_gateway import LiveGateway
@@ -58,12 +61,31 @@ def test_ctrl_c_stops_the_answer_and_nothing_else(live: LiveGateway, service: Fa
         terminal.type("\x03")
         service.last.wait_closed()
         terminal.until("nothing of this turn is kept)" + PROMPT)
-        terminal.type("\x03")
-        terminal.until("(Ctrl-D leaves)" + PROMPT)
+        terminal.insist("\x03", "(Ctrl-D leaves)" + PROMPT)
         terminal.type("again\n")
         terminal.until("fine." + PROMPT)
 
     assert [("user", "again")] == said(service)
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_other_signals_end_it(live: LiveGateway, service: FakeUpstream, how: signal.Signals, code: int) -> None:
+    """In the middle of an answer, which is stopped, and at the prompt, where the terminal is given back as it was."""
+    service.play(stream(HELLO, Pause()))
+    with Terminal(live, "chat") as terminal:
+        terminal.until(PROMPT)
+        terminal.type("hi\n")
+        terminal.until("Hello")
+        terminal.process.send_signal(how)
+        assert code == terminal.end()
+        service.last.wait_closed()
+    with Terminal(live, "chat") as terminal:
+        before = terminal.modes()
+        terminal.until(PROMPT)
+        eventually(lambda: before != terminal.modes())
+        terminal.process.send_signal(how)
+        eventually(lambda: before == terminal.modes())
+        assert code == terminal.end()
 
 
 def test_new_begins_another_session(live: LiveGateway, service: FakeUpstream) -> None:

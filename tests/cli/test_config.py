@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import json5
 import pytest
 
-from tests.cli.command import ask, zero
+from app.config.sole_editor import sole_editor
+from tests.cli.command import ZERO, ask, environ, zero
 from tests.live_gateway import LiveGateway
 
 TEXT = """\
@@ -148,6 +151,28 @@ class TestSet:
         assert file.is_symlink()
         assert 18790 == json5.loads(real.read_text())["gateway"]["port"]
 
+    def test_keeps_the_owner(self, file: Path, tmp_path: Path) -> None:
+        """What an administrator changes can still be read by the user that the gateway runs as."""
+        owner = 1234 if os.geteuid() == 0 else os.geteuid()
+        os.chown(file, owner, -1)
+        zero(tmp_path, "config", "set", "gateway.port", "18790")
+
+        assert (owner, 18790) == (file.stat().st_uid, json5.loads(file.read_text())["gateway"]["port"])
+
+    def test_a_value_that_is_not_text(self, file: Path, tmp_path: Path) -> None:
+        """Bytes from a pipe that aren't UTF-8 are a wrong command line."""
+        done = subprocess.run(
+            [ZERO, "config", "set", "--text", "gateway.auth.token", "-"],
+            env=environ(tmp_path),
+            input=b"\xff",
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+
+        assert (2, TEXT) == (done.returncode, file.read_text())
+        assert b"stdin is not UTF-8" in done.stderr
+
     def test_does_not_hide_an_included_list(self, file: Path, tmp_path: Path) -> None:
         """A list in this file would take the place of the one in the other; objects merge, so they may be written."""
         file.with_name("agents.json5").write_text("{ list: [{ id: 'a' }], defaults: { maxConcurrent: 1 } }")
@@ -158,6 +183,59 @@ class TestSet:
         assert (1, 0) == (refused.returncode, done.returncode)
         assert "agents.json5, which is included" in refused.stderr
         assert "2\n" == zero(tmp_path, "config", "get", "agents.defaults.maxConcurrent").stdout
+
+
+class TestSeveralAtOnce:
+    """Commands that change one file at the same moment: none writes over what another has written."""
+
+    def test_every_key_is_there(self, file: Path, tmp_path: Path) -> None:
+        """Twenty processes, some through a link to the file."""
+        (tmp_path / "elsewhere").mkdir()
+        link = tmp_path / "elsewhere" / "link.json"
+        link.symlink_to(file)
+        processes = [
+            subprocess.Popen(
+                [ZERO, "config", "set", f"models.providers.p{number}.baseUrl", f"'http://127.0.0.1:{number + 1}/v1'"],
+                env=environ(tmp_path, ZERO_CONFIG_PATH=str(link if number % 2 else file)),
+                stdout=subprocess.DEVNULL,
+            )
+            for number in range(20)
+        ]
+        codes = [process.wait(120) for process in processes]
+
+        assert [0] * 20 == codes
+        assert {f"p{number}" for number in range(20)} == set(json5.loads(file.read_text())["models"]["providers"])
+        assert [file] == list(file.parent.iterdir())
+        assert link.is_symlink()
+
+    def test_every_agent_is_there(self, file: Path, tmp_path: Path) -> None:
+        """Each has an entry of its own, and of two with one name only one is added."""
+        names = [f"a{number // 2}" for number in range(12)]
+        processes = [
+            subprocess.Popen(
+                [ZERO, "agents", "add", name, "--model", "echo/echo"],
+                env=environ(tmp_path),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for name in names
+        ]
+        codes = [process.wait(120) for process in processes]
+
+        assert [0] * 6 + [1] * 6 == sorted(codes)
+        listed = [agent["id"] for agent in json5.loads(file.read_text())["agents"]["list"]]
+        assert ["main", *sorted(set(names))] == [listed[0], *sorted(listed[1:])]
+
+    def test_a_new_beginning_waits_for_its_turn(self, file: Path, tmp_path: Path) -> None:
+        """``zero init --force``: what another command has just read isn't written over the new token afterwards."""
+        with sole_editor(file):
+            beginning = subprocess.Popen([ZERO, "init", "--force"], env=environ(tmp_path), stdout=subprocess.DEVNULL)
+            with pytest.raises(subprocess.TimeoutExpired):
+                beginning.wait(2)
+            assert TEXT == file.read_text()
+
+        assert 0 == beginning.wait(60)
+        assert TEXT != file.read_text()
 
 
 class TestValidate:

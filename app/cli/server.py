@@ -1,0 +1,145 @@
+"""How ``zero gateway`` begins and ends: its socket, its signals, its exit code.
+
+Owns what uvicorn does otherwise than docs/cli.md, "Exit codes", says. What is served is for others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from errno import EADDRINUSE
+from time import monotonic
+from types import FrameType
+
+import uvicorn
+
+from app.application import Gateway
+from app.cli.ending import CannotListen
+from app.cli.interruption import ECHO_SECONDS
+from app.cli.output import OutputFailed, echo
+
+ABORT_SECONDS = 5
+"""How long aborted runs have to tell their clients before the connections are cut."""
+FORCED_SECONDS = 2
+"""How long the engines have to end when somebody doesn't want to wait; then their processes are killed."""
+STOPPING = "the gateway is stopping"
+"""Why runs are aborted in the end."""
+_log = logging.getLogger("zero")
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which says where it is once it really is there, and ends in good order.
+
+    A signal has it drain, a second one has it abort what is under way, a third one ends it on the spot.
+
+    Args:
+        config: uvicorn's settings.
+        gateway: What is served.
+        banner: What to print once it is.
+
+    Attributes:
+        exit_code: How the process is to end.
+    """
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway, banner: str) -> None:
+        super().__init__(config)
+        self.exit_code = 0
+        self._gateway = gateway
+        self._banner = banner
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._signalled_at = 0.0
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn would know nothing of a terminal that goes, and would in the end have the signal kill the process:
+        # to a supervisor that asked for it an end in good order is no failure.
+        names = {"SIGINT", "SIGTERM", "SIGHUP"}
+        caught = [one for one in signal.Signals if one.name in names and not (one.name == "SIGHUP" and _ignored(one))]
+        before = {one: signal.signal(one, self.handle_exit) for one in caught}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit and (monotonic() - self._signalled_at < ECHO_SECONDS or _name(sig) == "SIGHUP"):
+            return
+        if self.force_exit:
+            os._exit(128 + sig)
+        self.force_exit, self.should_exit, self._signalled_at = self.should_exit, True, monotonic()
+        self.exit_code = 0 if _name(sig) == "SIGTERM" and not self.force_exit else 128 + sig
+        if self.force_exit and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._gateway.runs.active.abort_all, STOPPING)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        try:
+            for one in sockets or ():  # uvloop wouldn't say that it can't
+                one.listen(self.config.backlog)
+        except OSError as error:  # somebody else listens since we have looked
+            raise _cannot_listen(str(self.config.host), self.config.port, error) from None
+        await super().startup(sockets)
+        with suppress(OutputFailed):  # a gateway serves, whether somebody reads this or not
+            echo(self._banner)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        if self._gateway.runs.active:
+            _log.info("%d run(s) may end first; a second signal aborts them", len(self._gateway.runs.active))
+        # uvicorn closes the connections before it ends the application, which is too late to say goodbye.
+        self._gateway.websocket.hub.announce_shutdown()
+        await asyncio.sleep(0)
+        # A run that isn't done in time ends with an error of ours, not with a connection that uvicorn cuts.
+        runs, seconds = self._gateway.runs.active, self._gateway.loaded.config.gateway.drain_seconds
+        abort = asyncio.get_running_loop().call_later(seconds, runs.abort_all, STOPPING)
+        try:
+            # uvicorn waits for HTTP requests by itself and closes WebSockets at once; their runs are waited for here.
+            await self._gateway.websocket.drained(seconds + ABORT_SECONDS)
+            await super().shutdown(sockets)
+            if self.force_exit:  # then uvicorn doesn't end the application, whose engines may have processes
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(FORCED_SECONDS):
+                        await self.lifespan.shutdown()
+        finally:
+            abort.cancel()
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket with an address that doesn't listen yet: one that can't be had is told before anything has begun.
+
+    Raises:
+        CannotListen: If it can't be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        found.bind((host, port))
+    except OSError as error:
+        found.close()
+        raise _cannot_listen(host, port, error) from None
+    return found
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
+    place = f"[{host}]" if ":" in host else host
+    reason = os.strerror(error.errno or 0).lower()
+    advice = " Another gateway may be there already; --port chooses another." if error.errno == EADDRINUSE else ""
+    return CannotListen(f"The gateway can't listen on {place}:{port}: {reason}.{advice}")
+
+
+def _ignored(one: signal.Signals) -> bool:
+    return signal.getsignal(one) is signal.SIG_IGN
+
+
+def _name(number: int) -> str:
+    return signal.Signals(number).name
