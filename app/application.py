@@ -20,8 +20,9 @@ from app.engines.registry import registered_engines
 from app.errors import GatewayError
 from app.http.chat_completions import ChatCompletions
 from app.http.contract_document import ContractDocument
+from app.http.cors import CrossOrigin
 from app.http.edge import Edge
-from app.http.error_response import http_exception_handler, on_crash, on_gateway_error
+from app.http.error_response import belongs_to_api, http_exception_handler, on_crash, on_gateway_error
 from app.http.guard import guard
 from app.http.health import Health
 from app.http.model_list import ModelList
@@ -57,10 +58,15 @@ class Gateway:
         self.websocket = Door(
             self.runs, (self.store, loaded.config.session.store), self.authenticator, lambda: self.loaded
         )
-        self.app: ASGIApp = Edge(self._litestar(gateway.http.endpoints.chat_completions.enabled))
-
-    def _litestar(self, enabled: bool) -> Litestar:
+        enabled = gateway.http.endpoints.chat_completions.enabled
         contract = document.load()
+        app: ASGIApp = self._litestar(contract, enabled)
+        if gateway.http.cors.origins:
+            methods = {operation.method for operation in contract.operations}
+            app = CrossOrigin(app, gateway.http.cors, methods, lambda path: enabled or not belongs_to_api(path))
+        self.app: ASGIApp = Edge(app)
+
+    def _litestar(self, contract: document.Document, enabled: bool) -> Litestar:
         chat = ChatCompletions(self.runs, lambda: self.loaded)
         models = ModelList(lambda: self.loaded, created=int(self.loaded.path.stat().st_mtime))
         health = Health(self.store)

@@ -1,4 +1,4 @@
-"""Derive the structs and the JSON documents from openapi.yaml and contracts/asyncapi.yaml.
+"""Derive the structs, the JSON documents and docs/compatibility.md from openapi.yaml and contracts/asyncapi.yaml.
 
 Run as `python -m contracts.generate`, or with `--check` to learn whether the files that are there are current. This
 module knows the contracts' files and the generator; it knows nothing of the server. How a schema must be spelled so
@@ -17,10 +17,13 @@ from typing import Any
 
 import yaml
 
+from contracts.compatibility import compatibility
+
 ROOT = Path(__file__).resolve().parents[1]
 CONTRACT = ROOT / "openapi.yaml"
 MODELS = ROOT / "app" / "contract" / "models.py"
 DOCUMENT = ROOT / "app" / "contract" / "openapi.json"
+COMPATIBILITY = ROOT / "docs" / "compatibility.md"
 
 FRAME_CONTRACT = ROOT / "contracts" / "asyncapi.yaml"
 FRAMES = ROOT / "app" / "contract" / "frames.py"
@@ -67,8 +70,9 @@ def outputs() -> dict[Path, tuple[Path, bytes]]:
         The contract that each file belongs to, and the file's content.
     """
     http = _derive(CONTRACT, "CONTRACT_SHA256", OPENAPI_FLAGS, MODELS, DOCUMENT)
+    page = compatibility(read_contract(CONTRACT, CONTRACT.read_bytes())).encode()
     frames = _derive(FRAME_CONTRACT, "FRAMES_SHA256", ASYNCAPI_FLAGS, FRAMES, FRAME_DOCUMENT)
-    return {**http, **frames}
+    return {**http, COMPATIBILITY: (CONTRACT, page), **frames}
 
 
 def stale(wanted: Mapping[Path, bytes]) -> Iterator[Path]:

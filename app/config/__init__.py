@@ -16,7 +16,7 @@ from .key_path import KeyPath, dotted, key_path
 from .loading import LoadedConfig, load
 from .location import bind_host, config_path, port, state_dir
 from .model_ref import BUILT_IN_PROVIDERS, ModelRef, model_ref
-from .structs import Auth, ChatCompletions, Config, Gateway, Provider, RateLimit, Remote
+from .structs import Auth, ChatCompletions, Config, Cors, FetchImages, Gateway, Provider, RateLimit, Remote
 from .substitution import escape
 from .watching import watch
 
@@ -28,6 +28,8 @@ __all__ = [
     "ChatCompletions",
     "Config",
     "ConfigError",
+    "Cors",
+    "FetchImages",
     "Gateway",
     "KeyPath",
     "LoadedConfig",

@@ -19,11 +19,19 @@ from .json_value import JsonValue
 from .key_path import KeyPath, dotted
 from .location import host_of
 from .model_ref import BUILT_IN_PROVIDERS, is_model_id, is_provider_name, model_ref
-from .structs import AgentOptions, Auth, Config, Gateway, ModelChain, Provider, Remote
+from .structs import AgentOptions, Auth, Config, FetchImages, Gateway, ModelChain, Provider, Remote
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_PARAMS = frozenset({"model", "messages", "n", "stream", "user"})
 _FRAMING = frozenset({"connection", "content-length", "content-type", "host", "transfer-encoding"})
+_HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "proxy-authenticate", "cookie"})
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_HOST_PATTERN = re.compile(
+    r"\*|(?:\*\.)?(?:[A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?"
+)
 _HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
 
 
@@ -68,15 +76,42 @@ def _check_gateway(gateway: Gateway) -> None:
             _check_secrets(holder, ("gateway", owner))
     if gateway.remote is not None:
         _check_url(gateway.remote.url, ("gateway", "remote", "url"), ("ws", "wss"), "ws://gateway.example.com:18789")
-    for index, proxy in enumerate(gateway.trusted_proxies):
+    _check_session_headers(
+        gateway.http.endpoints.chat_completions.session_headers,
+        ("gateway", "http", "endpoints", "chatCompletions", "sessionHeaders"),
+    )
+    for index, origin in enumerate(gateway.http.cors.origins):
+        if not _ORIGIN.fullmatch(origin):
+            raise RuleError(
+                ("gateway", "http", "cors", "origins", index),
+                "not the origin of a web page",
+                'Write scheme, host and, unless it is the usual one, port, and no more: "https://chat.example.com" or '
+                '"http://localhost:3000". There is no wildcard.',
+            )
+    _check_networks(gateway.trusted_proxies, ("gateway", "trustedProxies"))
+
+
+def _check_networks(networks: tuple[str, ...], owner: KeyPath) -> None:
+    for index, network in enumerate(networks):
         try:
-            ip_network(proxy)
+            ip_network(network)
         except ValueError:
             raise RuleError(
-                ("gateway", "trustedProxies", index),
+                (*owner, index),
                 "not an IP address or network",
                 'Write an address ("10.0.0.7") or a network with no host bits set ("10.0.0.0/8").',
             ) from None
+
+
+def _check_fetch_images(settings: FetchImages, path: KeyPath) -> None:
+    for index, host in enumerate(settings.allow_hosts):
+        if not _HOST_PATTERN.fullmatch(host):
+            raise RuleError(
+                (*path, "allowHosts", index),
+                "not a host",
+                'Write "images.example.com", "*.example.com", with a port if need be, or "*" for every public one.',
+            )
+    _check_networks(settings.private_networks, (*path, "privateNetworks"))
 
 
 def _check_secrets(holder: Auth | Remote, owner: KeyPath) -> None:
@@ -96,6 +131,8 @@ def _check_provider(name: str, provider: Provider, path: KeyPath, taken: set[str
     if name.lower() in taken or name in taken:
         raise RuleError(path, "the provider is built in and can't be redefined", "Choose another name.")
     _check_base_url(provider.base_url, (*path, "baseUrl"))
+    if provider.fetch_images is not None:
+        _check_fetch_images(provider.fetch_images, (*path, "fetchImages"))
     if provider.api_key is not None and not (provider.api_key and _HEADER_VALUE.fullmatch(provider.api_key)):
         raise RuleError(
             (*path, "apiKey"),
@@ -129,6 +166,23 @@ def _check_headers(headers: dict[str, str], path: KeyPath) -> None:
         if header.lower() in seen:
             raise RuleError(place, f'the same header as "{seen[header.lower()]}"', "Remove one of the two.")
         seen[header.lower()] = header
+
+
+def _check_session_headers(headers: tuple[str, ...], path: KeyPath) -> None:
+    seen: set[str] = set()
+    for index, header in enumerate(headers):
+        place, name = (*path, index), header.lower()
+        if not _HEADER_NAME.fullmatch(header):
+            raise RuleError(place, "not a header's name", "Use letters, digits and dashes.")
+        if name in _CREDENTIALS:
+            raise RuleError(place, "this header carries a secret, which may not become a session's name", "Remove it.")
+        if name in _FRAMING or name in _HOP_BY_HOP:
+            raise RuleError(place, "this header is about the connection, not about a conversation", "Remove it.")
+        if name.startswith("x-zero-") or name == "x-request-id":
+            raise RuleError(place, "this header has a meaning of its own for the gateway", "Remove it.")
+        if name in seen:
+            raise RuleError(place, f'"{header}" is listed twice', "Remove one of the two.")
+        seen.add(name)
 
 
 def _check_base_url(url: str, path: KeyPath) -> None:

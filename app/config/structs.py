@@ -66,11 +66,15 @@ class Auth(SecretSection, frozen=True, kw_only=True):
 
 
 class ChatCompletions(Section, frozen=True, kw_only=True):
-    """Switch the chat completions API on and set its bounds; a keepalive of 0 seconds is off."""
+    """Switch the chat completions API on and set its bounds; a keepalive of 0 seconds is off.
+
+    ``session_headers`` are names of headers that mean the same as ``x-zero-session-key``, in the order of precedence.
+    """
 
     enabled: bool = False
     strict_model: bool = False
     session_from_user: bool = True
+    session_headers: tuple[str, ...] = ()
     max_body_bytes: Count = 20_000_000
     keepalive_seconds: SecondsOrOff = 15.0
 
@@ -81,9 +85,17 @@ class Endpoints(Section, frozen=True, kw_only=True):
     chat_completions: ChatCompletions = ChatCompletions()
 
 
+class Cors(Section, frozen=True, kw_only=True):
+    """Say which web pages' scripts may call the API; no origin means none."""
+
+    origins: tuple[str, ...] = ()
+    max_age_seconds: Annotated[int, Meta(ge=0)] = 600
+
+
 class Http(Section, frozen=True, kw_only=True):
     """Configure what is served over HTTP."""
 
+    cors: Cors = Cors()
     endpoints: Endpoints = Endpoints()
 
 
@@ -169,6 +181,15 @@ class CatalogModel(Section, frozen=True, kw_only=True):
     max_tokens: Count | None = None
 
 
+class FetchImages(Section, frozen=True, kw_only=True):
+    """Have the gateway fetch the images that a request names by address, for a provider that can't."""
+
+    allow_hosts: tuple[Name, ...]
+    private_networks: tuple[str, ...] = ()
+    max_bytes: Count = 20_000_000
+    timeout_seconds: Seconds = 10.0
+
+
 class Provider(SecretSection, frozen=True, kw_only=True):
     """Say how to reach an upstream; without ``models`` any model id is accepted."""
 
@@ -178,6 +199,7 @@ class Provider(SecretSection, frozen=True, kw_only=True):
     api_key: str | None = None
     api: Literal["openai-completions"] = "openai-completions"
     headers: dict[str, str] = {}
+    fetch_images: FetchImages | None = None
     models: tuple[str | CatalogModel, ...] | None = None
 
     def model_ids(self) -> tuple[str, ...] | None:

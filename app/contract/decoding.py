@@ -16,8 +16,12 @@ T = TypeVar("T")
 
 _TEXT_AND_PATH = re.compile(r"(?P<text>.*?)(?: - at (?:`key` in )?`\$?\.?(?P<path>[^`]*)`)?", re.DOTALL)
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
+_WRONG_FORM = "matching regex"
 _WRONG_TYPE = re.compile(r"Expected `(?P<expected>[^`]+)`, got `(?P<got>[^`]+)`")
 
+_IMAGE = "an http or https address, or 'data:image/png;base64,...' with the image's own type and data"
+_FORMS = {"name": "1 to 64 ASCII letters, digits, '_' or '-'", "url": _IMAGE, "image_url": _IMAGE}
+"""What the contract's patterns mean, by the name of the field that has one."""
 
 _MAX_DEPTH = 200
 """Objects and lists inside each other. Fields that no struct names are walked later, by code that recurses."""
@@ -97,7 +101,8 @@ def _invalid(error: msgspec.ValidationError) -> InvalidRequest:
             param=path or None,
             code="invalid_type",
         )
-    return InvalidRequest(f"Invalid value{where}: {text}.", param=path or None)
+    form = _FORMS.get(path.rpartition(".")[2]) if _WRONG_FORM in text else None
+    return InvalidRequest(f"Invalid value{where}: {f'expected {form}' if form else text}.", param=path or None)
 
 
 def _with_integers(value: Any) -> Any:

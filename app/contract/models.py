@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 from app.contract.strict import Strict
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+ChatCompletionAllowedTool: TypeAlias = dict[str, Any]
+
 
 class ChatCompletionAllowedTools(Struct, kw_only=True):
     mode: Literal['auto', 'required']
-    tools: list[dict[str, Any]]
+    tools: list[ChatCompletionAllowedTool]
 
 
 class ChatCompletionAllowedToolsChoice(Struct, kw_only=True, tag_field='type', tag='allowed_tools'):
@@ -51,6 +53,11 @@ class ChatCompletionChunkChoice(Struct, kw_only=True):
     finish_reason: FinishReason | None = None
 
 
+class ChatCompletionCustomCallDelta(Struct, kw_only=True):
+    name: str | UnsetType = UNSET
+    input: str | UnsetType = UNSET
+
+
 class ChatCompletionFunctionCallDelta(Struct, kw_only=True):
     name: str | UnsetType = UNSET
     arguments: str | UnsetType = UNSET
@@ -67,8 +74,8 @@ class ChatCompletionFunctions(Struct, kw_only=True):
 
 
 class ChatCompletionImageUrl(Struct, kw_only=True):
-    url: str
-    detail: Literal['auto', 'low', 'high'] | UnsetType = UNSET
+    url: ImageAddress
+    detail: ImageDetail | UnsetType = UNSET
 
 
 class ChatCompletionInputAudio(Struct, kw_only=True):
@@ -112,6 +119,7 @@ class ChatCompletionMessageToolCallChunk(Struct, kw_only=True):
     id: str | UnsetType = UNSET
     type: Literal['function'] | UnsetType = UNSET
     function: ChatCompletionFunctionCallDelta | UnsetType = UNSET
+    custom: ChatCompletionCustomCallDelta | UnsetType = UNSET
 
 
 ChatCompletionMessageToolCallItem: TypeAlias = ChatCompletionMessageToolCall | ChatCompletionMessageCustomToolCall
@@ -190,6 +198,17 @@ class ChatCompletionRequestMessageContentPartImage(Struct, kw_only=True, tag_fie
     prompt_cache_breakpoint: PromptCacheBreakpointParam | UnsetType = UNSET
 
 
+class ChatCompletionRequestMessageContentPartInputImage(Struct, kw_only=True, tag_field='type', tag='input_image'):
+    image_url: ImageAddress
+    detail: ImageDetail | UnsetType = UNSET
+    prompt_cache_breakpoint: PromptCacheBreakpointParam | UnsetType = UNSET
+
+
+class ChatCompletionRequestMessageContentPartInputText(Struct, kw_only=True, tag_field='type', tag='input_text'):
+    text: str
+    prompt_cache_breakpoint: PromptCacheBreakpointParam | UnsetType = UNSET
+
+
 class ChatCompletionRequestMessageContentPartRefusal(Struct, kw_only=True, tag_field='type', tag='refusal'):
     refusal: str
 
@@ -225,7 +244,7 @@ class ChatCompletionRequestUserMessage(Struct, kw_only=True, tag_field='role', t
 ChatCompletionRequestMessage: TypeAlias = ChatCompletionRequestDeveloperMessage | ChatCompletionRequestSystemMessage | ChatCompletionRequestUserMessage | ChatCompletionRequestAssistantMessage | ChatCompletionRequestToolMessage | ChatCompletionRequestFunctionMessage
 
 
-ChatCompletionRequestUserMessageContentPart: TypeAlias = ChatCompletionRequestMessageContentPartText | ChatCompletionRequestMessageContentPartImage | ChatCompletionRequestMessageContentPartAudio | ChatCompletionRequestMessageContentPartFile
+ChatCompletionRequestUserMessageContentPart: TypeAlias = ChatCompletionRequestMessageContentPartText | ChatCompletionRequestMessageContentPartImage | ChatCompletionRequestMessageContentPartAudio | ChatCompletionRequestMessageContentPartFile | ChatCompletionRequestMessageContentPartInputText | ChatCompletionRequestMessageContentPartInputImage
 
 
 ChatCompletionRequestUserMessageContentParts: TypeAlias = Annotated[
@@ -241,6 +260,8 @@ class ChatCompletionResponseMessage(Struct, kw_only=True):
     annotations: list[ChatCompletionAnnotation] | UnsetType = UNSET
     audio: ChatCompletionAudio | None | UnsetType = UNSET
     function_call: ChatCompletionMessageFunctionCall | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET
+    reasoning: str | UnsetType = UNSET
 
 
 class ChatCompletionStreamOptions(Struct, kw_only=True):
@@ -256,10 +277,12 @@ class ChatCompletionStreamResponseDelta(Struct, kw_only=True):
     refusal: str | None | UnsetType = UNSET
     tool_calls: list[ChatCompletionMessageToolCallChunk] | UnsetType = UNSET
     function_call: ChatCompletionFunctionCallDelta | UnsetType = UNSET
+    reasoning_content: str | None | UnsetType = UNSET
+    reasoning: str | None | UnsetType = UNSET
 
 
 class ChatCompletionTextOnlyPart(Struct, kw_only=True):
-    type: Literal['text']
+    type: TextPartType
     text: str
     prompt_cache_breakpoint: PromptCacheBreakpointParam | UnsetType = UNSET
 
@@ -284,9 +307,6 @@ class ChatCompletionTool(Struct, kw_only=True, tag_field='type', tag='function')
 
 
 ChatCompletionToolChoiceObject: TypeAlias = ChatCompletionAllowedToolsChoice | ChatCompletionNamedToolChoice | ChatCompletionNamedToolChoiceCustom
-
-
-ChatCompletionToolChoiceOption: TypeAlias = Literal['none', 'auto', 'required'] | ChatCompletionToolChoiceObject
 
 
 class ChatCompletionTopLogprob(Struct, kw_only=True):
@@ -316,6 +336,9 @@ class CompletionUsage(Struct, kw_only=True):
     total_tokens: int
     prompt_tokens_details: PromptTokensDetails | UnsetType = UNSET
     completion_tokens_details: CompletionTokensDetails | UnsetType = UNSET
+
+
+ContractDocument: TypeAlias = dict[str, Any]
 
 
 class CreateChatCompletionRequest(Struct, kw_only=True):
@@ -352,22 +375,20 @@ class CreateChatCompletionRequest(Struct, kw_only=True):
         Annotated[list[ChatCompletionFunctions], Meta(max_length=128, min_length=1)]
         | UnsetType
     ) = UNSET
-    function_call: Literal['none', 'auto'] | ChatCompletionFunctionCallOption | UnsetType = (
+    function_call: FunctionCallMode | ChatCompletionFunctionCallOption | UnsetType = (
         UNSET
     )
-    reasoning_effort: Literal['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] | None | UnsetType = (
-        UNSET
-    )
-    verbosity: Literal['low', 'medium', 'high'] | None | UnsetType = UNSET
-    modalities: list[Literal['text', 'audio']] | None | UnsetType = UNSET
+    reasoning_effort: ReasoningEffort | None | UnsetType = UNSET
+    verbosity: Verbosity | None | UnsetType = UNSET
+    modalities: list[OutputModality] | None | UnsetType = UNSET
     audio: ChatCompletionAudioParam | None | UnsetType = UNSET
     prediction: PredictionContent | None | UnsetType = UNSET
     web_search_options: WebSearchOptions | UnsetType = UNSET
     moderation: ModerationParam | None | UnsetType = UNSET
-    service_tier: ServiceTier | UnsetType = UNSET
+    service_tier: ServiceTier | None | UnsetType = UNSET
     safety_identifier: Annotated[str, Meta(max_length=64)] | None | UnsetType = UNSET
     prompt_cache_key: str | None | UnsetType = UNSET
-    prompt_cache_retention: Literal['in_memory', '24h'] | None | UnsetType = UNSET
+    prompt_cache_retention: PromptCacheRetention | None | UnsetType = UNSET
     prompt_cache_options: PromptCacheOptionsParam | UnsetType = UNSET
 
 
@@ -378,7 +399,7 @@ class CreateChatCompletionResponse(Struct, kw_only=True):
     choices: list[ChatCompletionChoice]
     object: Literal['chat.completion'] = 'chat.completion'
     usage: CompletionUsage | UnsetType = UNSET
-    service_tier: ServiceTier | UnsetType = UNSET
+    service_tier: ServiceTier | None | UnsetType = UNSET
     system_fingerprint: str | UnsetType = UNSET
     metadata: Metadata | None | UnsetType = UNSET
     moderation: ChatCompletionModeration | None | UnsetType = UNSET
@@ -391,7 +412,8 @@ class CreateChatCompletionStreamResponse(Struct, kw_only=True):
     choices: list[ChatCompletionChunkChoice]
     object: Literal['chat.completion.chunk'] = 'chat.completion.chunk'
     usage: CompletionUsage | None | UnsetType = UNSET
-    service_tier: ServiceTier | UnsetType = UNSET
+    x_zero_usage: UsageOrigin | UnsetType = UNSET
+    service_tier: ServiceTier | None | UnsetType = UNSET
     system_fingerprint: str | UnsetType = UNSET
     obfuscation: str | UnsetType = UNSET
     moderation: ChatCompletionModeration | None | UnsetType = UNSET
@@ -447,6 +469,9 @@ ErrorType: TypeAlias = Literal['invalid_request_error', 'permission_error', 'rat
 FinishReason: TypeAlias = Literal['stop', 'length', 'tool_calls', 'content_filter', 'function_call']
 
 
+FunctionCallMode: TypeAlias = Literal['none', 'auto']
+
+
 FunctionName: TypeAlias = Annotated[
     str, Meta(max_length=64, min_length=1, pattern='^[A-Za-z0-9_-]{1,64}$(?!\\n)')
 ]
@@ -464,6 +489,17 @@ FunctionParameters: TypeAlias = dict[str, Any]
 
 class HealthStatus(Struct, kw_only=True):
     status: Literal['ok'] = 'ok'
+
+
+ImageAddress: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern='^(?:[Hh][Tt][Tt][Pp][Ss]?://[^\\s/?#]\\S{0,8000}|[Dd][Aa][Tt][Aa]:[^,;\\s]{0,127}(?:;[^,;\\s]{1,127}){0,8}?;[Bb][Aa][Ss][Ee]64,[A-Za-z0-9+/_-][^ ]*)$(?!\\n)'
+    ),
+]
+
+
+ImageDetail: TypeAlias = Literal['auto', 'low', 'high']
 
 
 class ListModelsResponse(Struct, kw_only=True):
@@ -498,6 +534,9 @@ class ModerationConfigParam(Struct, kw_only=True):
     mode: Literal['score', 'block']
 
 
+ModerationInputType: TypeAlias = Literal['text', 'image']
+
+
 class ModerationParam(Struct, kw_only=True):
     model: str
     policy: ModerationPolicyParam | None | UnsetType = UNSET
@@ -513,8 +552,11 @@ class ModerationResultBody(Struct, kw_only=True):
     flagged: bool
     categories: dict[str, bool]
     category_scores: dict[str, float]
-    category_applied_input_types: dict[str, list[Literal['text', 'image']]]
+    category_applied_input_types: dict[str, list[ModerationInputType]]
     type: Literal['moderation_result'] = 'moderation_result'
+
+
+OutputModality: TypeAlias = Literal['text', 'audio']
 
 
 class PredictionContent(Struct, kw_only=True):
@@ -524,11 +566,15 @@ class PredictionContent(Struct, kw_only=True):
 
 class PromptCacheBreakpointParam(Struct, kw_only=True):
     mode: Literal['explicit']
+    ttl: Literal['30m', '12h'] | UnsetType = UNSET
 
 
 class PromptCacheOptionsParam(Struct, kw_only=True):
     ttl: Literal['30m'] | UnsetType = UNSET
     mode: Literal['implicit', 'explicit'] | UnsetType = UNSET
+
+
+PromptCacheRetention: TypeAlias = Literal['in_memory', '24h']
 
 
 class PromptTokensDetails(Struct, kw_only=True):
@@ -541,6 +587,9 @@ class PromptTokensDetails(Struct, kw_only=True):
 
 class ReadinessStatus(Struct, kw_only=True):
     status: Literal['ready'] = 'ready'
+
+
+ReasoningEffort: TypeAlias = Literal['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max']
 
 
 class ResponseFormatJsonObject(Struct, kw_only=True, tag_field='type', tag='json_object'):
@@ -568,10 +617,25 @@ class ResponseFormatText(Struct, kw_only=True, tag_field='type', tag='text'):
 ResponseFormat: TypeAlias = ResponseFormatText | ResponseFormatJsonSchema | ResponseFormatJsonObject
 
 
-ServiceTier: TypeAlias = Literal['auto', 'default', 'flex', 'scale', 'priority', 'fast'] | None
+ServiceTier: TypeAlias = Literal['auto', 'default', 'flex', 'scale', 'priority', 'fast']
 
 
 StopSequences: TypeAlias = Annotated[list[str], Meta(max_length=4, min_length=1)]
+
+
+TextPartType: TypeAlias = Literal['text', 'input_text']
+
+
+ToolChoiceMode: TypeAlias = Literal['none', 'auto', 'required']
+
+
+ChatCompletionToolChoiceOption: TypeAlias = ToolChoiceMode | ChatCompletionToolChoiceObject
+
+
+UsageOrigin: TypeAlias = Literal['estimated']
+
+
+Verbosity: TypeAlias = Literal['low', 'medium', 'high']
 
 
 VoiceIdsOrCustomVoice: TypeAlias = str | CustomVoice
@@ -594,4 +658,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "cf3bb87ad55a1378ab21dd0880a0ff522a2f6b3d9fa5d870092ebefacfd73fb1"
+CONTRACT_SHA256 = "71804aa37386707310ba67f6f4ac5c922416ccb5ad36e4fdb2a4de62a91c01f1"

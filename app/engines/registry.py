@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 from app.config import Config, Provider
 from app.engines.engine import Engine
 from app.engines.upstream.engine import CONNECT_SECONDS, Endpoint, UpstreamEngine
+from app.engines.upstream.remote_image import RemoteImages
 
 if TYPE_CHECKING:
     import aiohttp
@@ -105,7 +106,8 @@ class Engines:
         async def where() -> Endpoint:
             return endpoint
 
-        return UpstreamEngine(provider, where, self._session)
+        images = RemoteImages(settings.fetch_images) if settings.fetch_images is not None else None
+        return UpstreamEngine(provider, where, self._session, images)
 
     def _session(self) -> aiohttp.ClientSession:
         """Return the client for services elsewhere; it goes through the proxy that the environment names, if any."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from time import perf_counter, time
+from time import time
 
-import msgspec
 from litestar.types import Receive, Scope, Send
 from msgspec import UNSET
 
@@ -15,6 +14,7 @@ from app.contract.models import ChatCompletionStreamOptions, CreateChatCompletio
 from app.errors import GatewayError, InternalError
 from app.http.body import read_json_body
 from app.http.chat_request import decode_request, job_of, target_of
+from app.http.completion import encode_completion
 from app.http.disconnect import ClientDisconnected, until_disconnect
 from app.http.edge import identify, request_id_of
 from app.http.event_stream import EventStream
@@ -25,7 +25,6 @@ from app.runs.job import Job
 from app.runs.run import Runs
 
 _log = logging.getLogger("zero.http")
-_encoder = msgspec.json.Encoder()
 
 
 class ChatCompletions:
@@ -46,28 +45,21 @@ class ChatCompletions:
         Raises:
             GatewayError: As long as nothing has been sent; the application renders it.
         """
-        began = perf_counter()
         snapshot = self._current()
         settings = snapshot.config.gateway.http.endpoints.chat_completions
         headers = RequestHeaders(scope["headers"])
         try:
             body = await read_json_body(headers, receive, settings.max_body_bytes)
             request = decode_request(body)
-            target = target_of(
-                request,
-                headers,
-                snapshot,
-                strict_model=settings.strict_model,
-                session_from_user=settings.session_from_user,
-            )
+            target = target_of(request, headers, snapshot, settings)
             job = job_of(request, body, headers, target)
             identify(scope, agent_id=target.agent.id, session_key=target.session_key, run_id=job.run_id)
             if request.stream:
                 await self._stream(job, scope, receive, send, settings.keepalive_seconds)
             else:
                 answer = await until_disconnect(receive, self._runs.execute(job))
-                elapsed = ("openai-processing-ms", str(round((perf_counter() - began) * 1000)))
-                await send_response(send, 200, _completion(job, answer), headers=[elapsed])
+                origin = (("x-zero-usage", "estimated"),) if answer.estimated else ()
+                await send_response(send, 200, _completion(job, answer), headers=origin)
         except ClientDisconnected:
             _log.info("request %s: the client went away", request_id_of(scope))
 
@@ -84,7 +76,8 @@ class ChatCompletions:
         try:
             answer = await until_disconnect(receive, self._runs.execute(job, stream))
             assert answer.usage is not None, "a run counts or estimates"
-            await stream.finish(answer.usage)
+            beside = answer.extra.usage if answer.extra is not None else None
+            await stream.finish(answer.usage, estimated=answer.estimated, extra=beside)
         except GatewayError as error:
             if not stream.started:
                 raise
@@ -103,7 +96,7 @@ class ChatCompletions:
 
 def _completion(job: Job, answer: Answer) -> bytes:
     assert answer.usage is not None, "a run counts or estimates"
-    return _encoder.encode(
+    return encode_completion(
         CreateChatCompletionResponse(
             id=_completion_id(job),
             created=int(time()),
@@ -112,7 +105,8 @@ def _completion(job: Job, answer: Answer) -> bytes:
             usage=answer.usage,
             service_tier=answer.service_tier if answer.service_tier is not None else UNSET,
             system_fingerprint=answer.system_fingerprint if answer.system_fingerprint is not None else UNSET,
-        )
+        ),
+        answer.extra,
     )
 
 

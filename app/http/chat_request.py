@@ -11,15 +11,21 @@ from typing import Any, Final
 
 import msgspec
 
+from app.config.structs import ChatCompletions
 from app.contract.decoding import BodyDecoder
-from app.contract.models import CreateChatCompletionRequest
+from app.contract.models import CreateChatCompletionRequest, PredictionContent
+from app.contract.part_alias import has_alias, plain_message, plain_prediction
+from app.contract.request_rules import check_request
 from app.errors import InvalidRequest
 from app.http.request_headers import RequestHeaders
 from app.routing.agent_name import normalized_id
 from app.routing.session_key import HEADER as SESSION_KEY_HEADER
-from app.routing.target import AGENT_HEADER, AGENT_HEADER_ALIAS, Directory, Target, Wish, resolve
+from app.routing.session_key import TEMPORARY
+from app.routing.target import AGENT_HEADER, AGENT_HEADER_ALIAS, TASK_HEADER, Directory, Target, Wish, resolve
 from app.runs.job import Job, new_run_id
 from app.sessions.message import Message
+
+HISTORY_HEADER: Final = "x-zero-history"
 
 _SYSTEM_ROLES: Final = frozenset({"system", "developer"})
 _TURN_ROLES: Final = frozenset({"user", "tool", "function"})
@@ -43,9 +49,7 @@ def target_of(
     request: CreateChatCompletionRequest,
     headers: RequestHeaders,
     directory: Directory,
-    *,
-    strict_model: bool,
-    session_from_user: bool,
+    settings: ChatCompletions,
 ) -> Target:
     """Resolve a request's agent and session.
 
@@ -54,22 +58,27 @@ def target_of(
         ModelNotFound: If it names an agent that there isn't.
     """
     agent, param = _agent_header(headers)
+    session_key, session_param = _session_header(headers, settings.session_headers)
     wish = Wish(
         model=request.model,
         agent=agent,
         agent_param=param,
-        session_key=headers.text(SESSION_KEY_HEADER.encode()),
-        user=(request.user or "") if session_from_user else "",
+        session_key=session_key,
+        session_param=session_param,
+        user=(request.user or "") if settings.session_from_user else "",
+        stateless=session_key.startswith(TEMPORARY) or any(map(bytes.strip, headers.all(TASK_HEADER.encode()))),
     )
-    return resolve(wish, directory, strict_model=strict_model)
+    return resolve(wish, directory, strict_model=settings.strict_model)
 
 
 def job_of(request: CreateChatCompletionRequest, body: bytes, headers: RequestHeaders, target: Target) -> Job:
     """Take a request apart for a run.
 
     Raises:
-        InvalidRequest: If none of its messages is from the user or a tool: there is no turn to answer then.
+        InvalidRequest: If none of its messages is from the user or a tool: there is no turn to answer then. Or if its
+            fields contradict each other, or a header is malformed.
     """
+    check_request(request, target.agent.params)
     parameters = _fields_decoder.decode(body)
     raw_messages = _messages_decoder.decode(parameters["messages"])
     for name in _NOT_PARAMETERS:
@@ -77,7 +86,9 @@ def job_of(request: CreateChatCompletionRequest, body: bytes, headers: RequestHe
     system: list[Message] = []
     messages: list[Message] = []
     has_turn = False
-    for typed, raw in zip(request.messages, raw_messages, strict=True):
+    for position, (sent, slice_) in enumerate(zip(request.messages, raw_messages, strict=True)):
+        typed, raw = plain_message(sent, slice_)
+        request.messages[position] = typed
         role = _role(typed)
         has_turn = has_turn or role in _TURN_ROLES
         (system if role in _SYSTEM_ROLES else messages).append(Message(role, raw))
@@ -86,6 +97,8 @@ def job_of(request: CreateChatCompletionRequest, body: bytes, headers: RequestHe
             "There is nothing to answer: messages needs at least one message of role 'user' or 'tool'.",
             param="messages",
         )
+    if isinstance(request.prediction, PredictionContent) and has_alias(request.prediction.content):
+        parameters["prediction"] = plain_prediction(parameters["prediction"])
     return Job(
         run_id=new_run_id(),
         target=target,
@@ -93,6 +106,7 @@ def job_of(request: CreateChatCompletionRequest, body: bytes, headers: RequestHe
         system=tuple(system),
         messages=tuple(messages),
         parameters=parameters,
+        whole_history=_whole_history(headers),
         time_limit=None if request.stream else _read_timeout(headers),
         time_limit_name="the client (x-stainless-read-timeout)",
     )
@@ -108,6 +122,22 @@ def _agent_header(headers: RequestHeaders) -> tuple[str, str]:
                 param=name,
             )
     return next((pair for pair in named if pair[0]), named[0])
+
+
+def _session_header(headers: RequestHeaders, others: tuple[str, ...]) -> tuple[str, str]:
+    """Return the session key that the first header with one brings, and that header's name."""
+    for name in (SESSION_KEY_HEADER, *others):
+        if value := headers.text(name.lower().encode()):
+            return value, name
+    return "", SESSION_KEY_HEADER
+
+
+def _whole_history(headers: RequestHeaders) -> bool:
+    """Return whether the client says that it sends its whole conversation every time."""
+    value = headers.text(HISTORY_HEADER.encode())
+    if value not in ("", "full"):
+        raise InvalidRequest(f"{HISTORY_HEADER} can only be 'full'.", param=HISTORY_HEADER)
+    return value == "full"
 
 
 def _role(message: Any) -> str:

@@ -1,4 +1,4 @@
-"""The outermost layer: every response leaves with a request id, and with what is known of agent, session and run.
+"""The outermost layer: every response says its request id, how long it took, and what agent, session and run it is of.
 
 Pure ASGI, so that it also covers what Litestar answers before any route is found.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from time import perf_counter
 from typing import Any, Final
 
 from litestar.enums import ScopeType
@@ -36,11 +37,14 @@ class Edge:
         extra: dict[str, Any] = scope  # type: ignore[assignment]  # ASGI lets an application add keys of its own
         extra[_REQUEST_ID] = request_id
 
+        began = perf_counter()
+
         async def send_identified(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", request_id),
+                    (b"openai-processing-ms", b"%d" % round((perf_counter() - began) * 1000)),
                     *extra.get(_IDENTITY, ()),
                 ]
             await send(message)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import msgspec
 from litestar.types import Send
 from msgspec import UNSET
 
 from app.contract.models import CompletionUsage, CreateChatCompletionStreamResponse
 from app.errors import GatewayError
+from app.http.completion import encode_chunk
 from app.http.error_response import error_body
-from app.runs.event import Event
+from app.runs.event import Event, Extra, Fields
 
 DONE: Final = b"data: [DONE]\n\n"
 KEEPALIVE: Final = b": keepalive\n\n"
@@ -31,8 +31,6 @@ _HEADERS: Final = [
 
 _LINE_ENDS: Final = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
 """Unicode's own line ends and their JSON escapes. SSE knows them as text, but clients that split decoded text don't."""
-
-_encoder = msgspec.json.Encoder()
 
 
 def frame(data: bytes) -> bytes:
@@ -85,8 +83,9 @@ class EventStream:
             usage=None if self._include_usage else UNSET,
             service_tier=event.service_tier if event.service_tier is not None else UNSET,
             system_fingerprint=event.system_fingerprint if event.system_fingerprint is not None else UNSET,
+            obfuscation=event.obfuscation if event.obfuscation is not None else UNSET,
         )
-        data = frame(_encoder.encode(chunk))
+        data = frame(encode_chunk(chunk, event.extra))
         self._buffer.append(data)
         self._buffered += len(data)
         if not event.more or self._buffered > _FLUSH_BYTES:
@@ -97,13 +96,24 @@ class EventStream:
         if self._buffer:
             await self._flush()
 
-    async def finish(self, usage: CompletionUsage) -> None:
-        """End a successful stream."""
+    async def finish(self, usage: CompletionUsage, *, estimated: bool = False, extra: Fields | None = None) -> None:
+        """End a successful stream.
+
+        Args:
+            usage: What it took.
+            estimated: Whether that is an estimate. A field says so: SDKs hand it on, and headers are long gone.
+            extra: What the engine's usage says beside the contract's words.
+        """
         if self._include_usage:
             chunk = CreateChatCompletionStreamResponse(
-                id=self._id, created=self._created, model=self._model, choices=[], usage=usage
+                id=self._id,
+                created=self._created,
+                model=self._model,
+                choices=[],
+                usage=usage,
+                x_zero_usage="estimated" if estimated else UNSET,
             )
-            self._buffer.append(frame(_encoder.encode(chunk)))
+            self._buffer.append(frame(encode_chunk(chunk, Extra(usage=extra) if extra else None)))
         self._buffer.append(DONE)
         await self._flush(last=True)
 

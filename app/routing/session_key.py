@@ -18,6 +18,9 @@ HEADER: Final = "x-zero-session-key"
 MAX_BYTES: Final = 512
 """The longest key, its prefix ``agent:<id>:`` not counted, so that a key we answer with can always be sent back."""
 
+TEMPORARY: Final = "temporary:"
+"""How the id of a chat begins that Open WebUI's user doesn't want kept: as a session key it means a stateless call."""
+
 RESERVED_NAMESPACES: Final = ("subagent:", "cron:", "acp:", "hook:")
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
@@ -31,29 +34,30 @@ class RequestedKey(NamedTuple):
     rest: str
 
 
-def parse_requested(value: str) -> RequestedKey:
-    """Read the value of ``x-zero-session-key``.
+def parse_requested(value: str, param: str = HEADER) -> RequestedKey:
+    """Read a session key as a client sends it.
 
     Args:
         value: The header's value, surrounding blanks removed, not empty.
+        param: The name under which errors speak of it: the header that brought it.
 
     Raises:
         InvalidRequest: If it is over 512 bytes, has other than printable ASCII characters, is a malformed full key, or
             lies in a namespace that the gateway keeps for itself.
     """
     if not _PRINTABLE.fullmatch(value):
-        raise _refused("may hold printable ASCII characters only")
+        raise _refused(param, "may hold printable ASCII characters only")
     agent_id: str | None = None
     rest = value
     if value[:6].lower() == "agent:":
         name, separator, rest = value[6:].partition(":")
         agent_id = normalized_id(name)
         if agent_id is None or not separator or not rest:
-            raise _refused("begins with 'agent:' but isn't 'agent:<agentId>:<key>'")
+            raise _refused(param, "begins with 'agent:' but isn't 'agent:<agentId>:<key>'")
     if len(rest) > MAX_BYTES:
-        raise _refused(f"is longer than {MAX_BYTES} bytes")
+        raise _refused(param, f"is longer than {MAX_BYTES} bytes")
     if rest.lower().startswith(RESERVED_NAMESPACES):
-        raise _refused(f"lies in a reserved namespace ({', '.join(RESERVED_NAMESPACES)})")
+        raise _refused(param, f"lies in a reserved namespace ({', '.join(RESERVED_NAMESPACES)})")
     return RequestedKey(agent_id, rest)
 
 
@@ -83,5 +87,5 @@ def fresh_key(agent_id: str) -> str:
     return f"agent:{agent_id}:openai:{uuid.uuid4()}"
 
 
-def _refused(why: str) -> InvalidRequest:
-    return InvalidRequest(f"The session key in {HEADER} {why}.", param=HEADER)
+def _refused(param: str, why: str) -> InvalidRequest:
+    return InvalidRequest(f"The session key in {param} {why}.", param=param)

@@ -19,6 +19,7 @@ from app.routing.session_key import fresh_key, full_key, key_for_user, parse_req
 
 AGENT_HEADER = "x-zero-agent-id"
 AGENT_HEADER_ALIAS = "x-zero-agent"
+TASK_HEADER = "x-zero-task"
 
 
 class Directory(Protocol):
@@ -39,9 +40,13 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     agent_param: str = AGENT_HEADER
     """The name under which errors speak of ``agent``."""
     session_key: str = ""
-    """Value of the session key header."""
+    """Value of the session key header, or of a header that means the same."""
+    session_param: str = SESSION_KEY_HEADER
+    """The name under which errors speak of ``session_key``."""
     user: str = ""
     """OpenAI's ``user``; empty as well when the configuration says not to make sessions from it."""
+    stateless: bool = False
+    """Whether the call is to leave nothing behind: a chore beside a conversation, or a conversation not to be kept."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -56,26 +61,29 @@ def resolve(wish: Wish, directory: Directory, *, strict_model: bool) -> Target:
     """Find the agent and the session of a request.
 
     The agent header beats ``model``, which beats a full session key, which beats the default agent. The session key
-    header beats ``user``, which beats a fresh, stateless session.
+    header beats ``user``, which beats a fresh, stateless session. A stateless call has a fresh session
+    whatever else it says; a key that it brings along has to be in order all the same, and may choose the agent.
 
     Raises:
         InvalidRequest: If a header's value is malformed, or the session key belongs to another agent than the one
             explicitly chosen.
         ModelNotFound: If an agent is named that isn't configured, or ``strict_model`` forbids a foreign model name.
     """
-    requested = parse_requested(wish.session_key) if wish.session_key else None
+    requested = parse_requested(wish.session_key, wish.session_param) if wish.session_key else None
     chosen = _chosen_agent(wish, directory, strict_model=strict_model)
     if requested is not None and requested.agent_id is not None:
         owner = directory.default_agent if requested.agent_id == DEFAULT_ALIAS else requested.agent_id
         if chosen is None:
-            chosen = _known(owner, directory, SESSION_KEY_HEADER)
+            chosen = _known(owner, directory, wish.session_param)
         elif owner != chosen.id:
             raise InvalidRequest(
-                f"The session key in {SESSION_KEY_HEADER} belongs to agent {requested.agent_id!r}, "
+                f"The session key in {wish.session_param} belongs to agent {requested.agent_id!r}, "
                 f"but the request chose agent {chosen.id!r}.",
-                param=SESSION_KEY_HEADER,
+                param=wish.session_param,
             )
     agent = chosen if chosen is not None else directory.agents[directory.default_agent]
+    if wish.stateless:
+        return Target(agent, fresh_key(agent.id), stateful=False)
     if requested is not None:
         return Target(agent, full_key(agent.id, requested.rest), stateful=True)
     if wish.user:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from tests.doors.client import chat
 from tests.doors.sessions import (
     AGENT,
     KEY,
+    ONE,
     agents,
     seen,
 )
@@ -109,6 +110,130 @@ class TestKey:
         chat(live, "one", headers=key, model="zero:main")
         chat(live, "two", headers=key, model="zero:beta")
         assert seen(upstream) == [("user", "two")]
+
+
+FIRST, SECOND = "X-OpenWebUI-Chat-Id", "x-conversation-id"
+
+
+@pytest.fixture(scope="module")
+def listening(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[LiveGateway]:
+    """A gateway that knows two other headers with a session key."""
+    endpoints = {"endpoints": {"chatCompletions": {"sessionHeaders": [FIRST, SECOND]}}}
+    folder = tmp_path_factory.mktemp("session-headers")
+    with LiveGateway(folder, agents(upstream, gateway={"http": endpoints})) as gateway:
+        yield gateway
+
+
+class TestOtherHeaders:
+    """``gateway.http.endpoints.chatCompletions.sessionHeaders``."""
+
+    @pytest.mark.parametrize(
+        ("headers", "fields", "full"),
+        [
+            ({FIRST: "c1"}, {}, "agent:main:c1"),
+            ({FIRST.lower(): "c1"}, {"model": "zero:beta"}, "agent:beta:c1"),
+            ({SECOND: "c2"}, {}, "agent:main:c2"),
+            ({SECOND: "c2", FIRST: "c1"}, {}, "agent:main:c1"),
+            ({SECOND: "c2", FIRST: " "}, {}, "agent:main:c2"),
+            ({SECOND: "c2", FIRST: "c1", KEY: "k"}, {}, "agent:main:k"),
+            ({SECOND: "c2", KEY: ""}, {"user": "maria"}, "agent:main:c2"),
+            ({FIRST: ""}, {"user": "maria"}, "agent:main:openai-user:maria"),
+            ({FIRST: "agent:beta:c1"}, {}, "agent:beta:c1"),
+        ],
+    )
+    def test_they_mean_the_same(
+        self, listening: LiveGateway, headers: dict[str, str], fields: dict[str, Any], full: str
+    ) -> None:
+        """Each brings a key like ``x-zero-session-key``, which wins; then the order of the list decides; then user."""
+        assert full == chat(listening, "hello", headers=headers, **fields).header(KEY)
+
+    def test_they_keep_a_conversation(self, listening: LiveGateway, upstream: Upstream, key: dict[str, str]) -> None:
+        """A session begun under one of the names goes on under another."""
+        chat(listening, "one", headers={FIRST: key[KEY]})
+        chat(listening, "two", headers={SECOND: key[KEY]})
+        assert [*ONE, ("user", "two")] == seen(upstream)
+
+    @pytest.mark.parametrize("sent", ["cron:x", "x" * 513, "agent:", b"tab\there"])
+    def test_a_bad_key_is_400(self, listening: LiveGateway, sent: str | bytes) -> None:
+        """The same values are refused, with the header that brought them as ``param``."""
+        assert (400, "invalid_value", FIRST) == chat(listening, "hello", headers=[(FIRST, sent)]).summary
+
+    def test_a_key_of_another_agent_is_400(self, listening: LiveGateway) -> None:
+        """A full key that contradicts the chosen agent is refused under its header's name."""
+        reply = chat(listening, "hello", model="zero:main", headers={SECOND: "agent:beta:t"})
+        assert (400, "invalid_value", SECOND) == reply.summary
+        missing = chat(listening, "hello", headers={SECOND: "agent:nobody:t"})
+        assert (404, "model_not_found", SECOND) == missing.summary
+
+    def test_without_the_setting_they_mean_nothing(self, live: LiveGateway) -> None:
+        """Nobody gets a session by a header that the configuration doesn't name."""
+        assert str(chat(live, "hello", headers={FIRST: "c1"}).header(KEY)).startswith("agent:main:openai:")
+
+
+class TestNotKept:
+    """Calls that leave nothing behind: those with ``x-zero-task``, and those whose key begins with ``temporary:``."""
+
+    @pytest.mark.parametrize("user", ["", "maria"])
+    def test_a_chore_is_no_turn(self, live: LiveGateway, upstream: Upstream, key: dict[str, str], user: str) -> None:
+        """A request with ``x-zero-task`` sees nothing of the session whose key it has, and adds nothing to it."""
+        chat(live, "one", headers=key)
+        reply = chat(live, "find a title", headers={**key, "x-zero-task": "title_generation"}, user=user)
+        assert ("re: find a title", [("user", "find a title")]) == (reply.text, seen(upstream))
+        assert str(reply.header(KEY)).startswith("agent:main:openai:")
+        chat(live, "two", headers=key)
+        assert [*ONE, ("user", "two")] == seen(upstream)
+
+    @pytest.mark.parametrize("sent", ["", "  "])
+    def test_an_empty_chore_is_none(self, live: LiveGateway, sent: str) -> None:
+        """Applications fill the header in for chores only, and send it empty otherwise."""
+        assert "agent:main:k" == chat(live, "hello", headers={KEY: "k", "x-zero-task": sent}).header(KEY)
+
+    @pytest.mark.parametrize("sent", [b"\xff", "any words at all", "0"])
+    def test_a_chores_name_is_free(self, live: LiveGateway, sent: str | bytes) -> None:
+        """The value is the application's own."""
+        reply = chat(live, "hello", headers=[(KEY, "k"), ("x-zero-task", sent)])
+        assert str(reply.header(KEY)).startswith("agent:main:openai:")
+
+    def test_its_key_is_looked_at_all_the_same(self, live: LiveGateway) -> None:
+        """A key that is refused is refused with a chore too, and a full one chooses the agent."""
+        task = {"x-zero-task": "t"}
+        assert (400, "invalid_value", KEY) == chat(live, "hello", headers={KEY: "cron:x", **task}).summary
+        assert "beta" == chat(live, "hello", headers={KEY: "agent:beta:k", **task}).header(AGENT)
+
+    def test_a_temporary_chat_is_not_kept(self, live: LiveGateway, upstream: Upstream) -> None:
+        """A key that begins with ``temporary:`` makes the call stateless."""
+        for text in ("one", "two"):
+            reply = chat(live, text, headers={KEY: "temporary:a-window"}, user="maria")
+            assert [("user", text)] == seen(upstream)
+            assert str(reply.header(KEY)).startswith("agent:main:openai:")
+
+
+class TestWholeHistory:
+    """The header ``x-zero-history``."""
+
+    def test_the_first_answer_anew(self, live: LiveGateway, upstream: Upstream, key: dict[str, str]) -> None:
+        """With ``full`` a lone message is the conversation's beginning: asked again, or edited, it isn't said twice."""
+        full = {**key, "x-zero-history": "full"}
+        chat(live, "one", headers=full)
+        chat(live, "one", headers=full)
+        assert [("user", "one")] == seen(upstream)
+        chat(live, "one, but better", headers=full)
+        assert [("user", "one, but better")] == seen(upstream)
+        chat(live, "two", headers=key)
+        better = [("user", "one, but better"), ("assistant", "re: one, but better")]
+        assert [*better, ("user", "two")] == seen(upstream)
+
+    @pytest.mark.parametrize("sent", ["Full", "true", "last"])
+    def test_it_has_one_value(self, live: LiveGateway, sent: str) -> None:
+        """Anything but ``full`` is refused, with the header as ``param``."""
+        reply = chat(live, "hello", headers={"x-zero-history": sent})
+        assert (400, "invalid_value", "x-zero-history") == reply.summary
+
+    def test_empty_is_none(self, live: LiveGateway, upstream: Upstream, key: dict[str, str]) -> None:
+        """An empty value counts as none."""
+        chat(live, "one", headers=key)
+        chat(live, "one", headers={**key, "x-zero-history": ""})
+        assert [*ONE, ("user", "one")] == seen(upstream)
 
 
 class TestUser:

@@ -165,6 +165,11 @@ class Caller:
     def __init__(self, gateway: LiveGateway) -> None:
         self._gateway = gateway
 
+    @property
+    def port(self) -> int:
+        """Where the gateway listens, for requests that aren't for chat completions."""
+        return self._gateway.port
+
     def ask(self, agent: str = "main", headers: Mapping[str, str] | None = None, **fields: Json) -> Whole:
         """Ask and read an answer in one piece, or an error.
 

@@ -131,8 +131,34 @@ class TestUsage:
         upstream.play(stream(*texts, *ends, event({"choices": [], "usage": usage}), DONE))
         counted = {"prompt_tokens": 7, "completion_tokens": 4 * n, "total_tokens": 7 + 4 * n}
         messages = [{"role": "user", "content": "a b c"}]
-        assert counted == quiet.ask(n=n, messages=messages).body["usage"]
-        assert counted == quiet.stream(n=n, messages=messages, stream_options={"include_usage": True}).usage
+        whole_ = quiet.ask(n=n, messages=messages)
+        assert (counted, "estimated") == (whole_.body["usage"], whole_.headers["x-zero-usage"])
+        streamed = quiet.stream(n=n, messages=messages, stream_options={"include_usage": True})
+        assert (counted, "estimated") == (streamed.usage, streamed.chunks[-1]["x_zero_usage"])
+        assert not any("x_zero_usage" in item for item in streamed.chunks[:-1])
+
+    @pytest.mark.parametrize("zero", ["prompt_tokens", "completion_tokens"])
+    def test_estimated_in_part(self, upstream: FakeUpstream, quiet: Caller, zero: str) -> None:
+        """A count that is only half there is completed, and marked as well."""
+        upstream.play(stream(*words("one two three four", usage={**USAGE, zero: 0})))
+        answer = quiet.ask()
+        assert {**USAGE, zero: 0}[zero] < answer.body["usage"][zero]
+        assert sum(list(answer.body["usage"].values())[:2]) == answer.body["usage"]["total_tokens"]
+        assert "estimated" == answer.headers["x-zero-usage"]
+
+    def test_not_estimated(self, upstream: FakeUpstream, quiet: Caller) -> None:
+        """What the upstream counted isn't marked."""
+        answer = quiet.stream(stream_options={"include_usage": True})
+        assert (USAGE, None) == (answer.usage, answer.chunks[-1].get("x_zero_usage"))
+        assert quiet.ask().headers["x-zero-usage"] is None
+
+    def test_sum_over_fallbacks(self, upstream: FakeUpstream, quiet: Caller) -> None:
+        """A model that failed after it had counted has cost something: that is added."""
+        details = {"prompt_tokens_details": {"cached_tokens": 1}}
+        upstream.play(stream(event({"choices": [], "usage": {**USAGE, **details}}), DONE), model="first")
+        upstream.play(stream(*words("Hi")), model="third")
+        twice = {name: 2 * count for name, count in USAGE.items()}
+        assert {**twice, **details} == quiet.ask("chained").body["usage"]
 
     def test_details_are_passed_on(self, upstream: FakeUpstream, quiet: Caller) -> None:
         """Cached and reasoning tokens reach the client."""

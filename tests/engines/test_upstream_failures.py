@@ -222,22 +222,10 @@ class TestAmid:
 
 
 class TestChoices:
-    """``n`` is honoured or it is an error."""
-
-    def test_unmet(self, upstream: FakeUpstream, quiet: Caller) -> None:
-        """An upstream that ignores ``n`` doesn't get away with fewer choices."""
-        expected = TRUNCATED._replace(says="1 of 2 choices")
-        upstream.play(stream(*words("Only one")), stream(*words("Only one")[:2], Pause(), *words()))
-        check(quiet.ask(n=2), expected)
-        with quiet.open(n=2) as stream_:
-            first = stream_.frame()
-            upstream.last.release()
-            answer = stream_.rest(first)
-        check_object(answer.error, expected)
-        assert ("Only one", "stop") == (answer.text(), answer.finish())
+    """``n`` is honoured or it is an error. What becomes of an upstream that ignores it: test_upstream_choices."""
 
     def test_unfinished(self, upstream: FakeUpstream, quiet: Caller) -> None:
-        """Neither does one that leaves a choice open."""
+        """An upstream that leaves a choice open has failed."""
         upstream.play(stream(event(chunk({"content": "b"}, index=1)), *words("a")))
         check(quiet.ask(n=2), TRUNCATED._replace(says="1 of 2 choices"))
 

@@ -14,7 +14,12 @@ from tests.live_gateway import TOKEN
 
 TOOL: Final[Json] = {
     "type": "function",
-    "function": {"name": "look", "parameters": {"type": "object", "x-unknown": 1}, "strict": True, "x_new": [1]},
+    "function": {
+        "name": "look",
+        "parameters": {"type": "object", "additionalProperties": False, "x-unknown": 1},
+        "strict": True,
+        "x_new": [1],
+    },
 }
 PARAMETERS: Final[Json] = {
     "temperature": 0.25,
@@ -145,20 +150,36 @@ class TestAgent:
             quiet.ask("prompted", **{name: None})
             assert 50 == upstream.last.json["max_tokens"]
 
-    def test_what_the_way_back_cannot_carry_is_refused(self, upstream: FakeUpstream, quiet: Caller) -> None:
-        """Sound and custom tools are refused by name before the upstream is asked, not lost on the way back."""
-        for fields, param in (
-            ({"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "mp3"}}, "modalities"),
-            ({"tools": [{"type": "custom", "custom": {"name": "sql"}}]}, "tools[0]"),
-        ):
-            before = len(upstream.exchanges)
-            refusal = quiet.ask(**fields)
-            assert (400, "unsupported_parameter", param) == (
-                refusal.status,
-                refusal.error["code"],
-                refusal.error["param"],
-            )
-            assert before == len(upstream.exchanges)
+    def test_nothing_is_refused_for_the_upstream(self, upstream: FakeUpstream, quiet: Caller) -> None:
+        """Sound and custom tools go to the upstream as they are: what it can't do, it says itself."""
+        fields: Json = {
+            "modalities": ["text", "audio"],
+            "audio": {"voice": "alloy", "format": "pcm16"},
+            "tools": [{"type": "custom", "custom": {"name": "sql"}}],
+            "tool_choice": {"type": "custom", "custom": {"name": "sql"}},
+        }
+        quiet.stream(**fields)
+        assert fields == {name: upstream.last.json[name] for name in fields}
+
+    def test_functions_of_the_agents(self, upstream: FakeUpstream, quiet: Caller) -> None:
+        """The older form becomes tools beside the agent's parameters, which stay what they are."""
+        quiet.ask("prompted", functions=[{"name": "look"}], function_call="none")
+        body = upstream.last.json
+        assert ([{"type": "function", "function": {"name": "look"}}], "none", 5) == (
+            body["tools"],
+            body["tool_choice"],
+            body["top_k"],
+        )
+
+    def test_forbidden_functions(self, upstream: FakeUpstream, quiet: Caller) -> None:
+        """The agent's tool policy sees functions under the name that the client gave them."""
+        answer = quiet.ask("careful", functions=[{"name": "look"}, {"name": "delete_everything"}])
+        assert (403, "tool_not_allowed", "functions[1].name") == (
+            answer.status,
+            answer.error["code"],
+            answer.error["param"],
+        )
+        assert [] == upstream.exchanges
 
     def test_foreign_model_names(self, upstream: FakeUpstream, quiet: Caller) -> None:
         """The upstream never sees what the client called the model; the client sees its own word again."""

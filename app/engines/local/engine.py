@@ -11,12 +11,12 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, cast
 
 from app.contract.models import (
-    ChatCompletionRequestMessageContentPartAudio,
-    ChatCompletionRequestMessageContentPartFile,
-    ChatCompletionRequestMessageContentPartImage,
+    ChatCompletionRequestAssistantMessage,
+    ChatCompletionRequestMessageContentPartText,
     ChatCompletionRequestUserMessage,
     CreateChatCompletionRequest,
     CustomToolChatCompletions,
+    WebSearchOptions,
 )
 from app.engines.local.child import SLOTS
 from app.engines.local.supervisor import LocalModel, LocalModelError
@@ -95,30 +95,33 @@ def _check(request: CreateChatCompletionRequest) -> None:
         UnsupportedParameter: If the request forces a tool call, brings custom tools, images, audio or files, wants
             sound back or more choices than the model has slots.
     """
+    for position, tool in enumerate(request.tools or ()):
+        if isinstance(tool, CustomToolChatCompletions):
+            raise _unsupported(f"tools[{position}]", "it knows function tools only")
     if request.tool_choice and request.tool_choice not in ("none", "auto"):
         raise _unsupported("tool_choice", "it can't be made to call a tool")
     if request.function_call and request.function_call not in ("none", "auto"):
         raise _unsupported("function_call", "it can't be made to call a function")
-    for position, tool in enumerate(request.tools or ()):
-        if isinstance(tool, CustomToolChatCompletions):
-            raise _unsupported(f"tools[{position}]", "it knows function tools only")
     if (request.n or 1) > SLOTS:
         raise _unsupported("n", f"it gives {SLOTS} choices at most")
-    if request.audio or (request.modalities and "audio" in request.modalities):
+    if request.modalities and "audio" in request.modalities:
         raise _unsupported("modalities", "it answers with text only")
+    if request.audio:
+        raise _unsupported("audio", "it answers with text only")
+    if isinstance(request.web_search_options, WebSearchOptions):  # empty ones still ask for a search
+        raise _unsupported("web_search_options", "it searches nothing")
+    if request.moderation:
+        raise _unsupported("moderation", "it judges nothing")
     _check_parts(request)
 
 
 def _check_parts(request: CreateChatCompletionRequest) -> None:
     for position, message in enumerate(request.messages):
-        if isinstance(message, ChatCompletionRequestUserMessage) and isinstance(message.content, list):
+        if isinstance(message, ChatCompletionRequestUserMessage | ChatCompletionRequestAssistantMessage) and isinstance(
+            message.content, list
+        ):
             for at, part in enumerate(message.content):
-                if isinstance(
-                    part,
-                    ChatCompletionRequestMessageContentPartImage
-                    | ChatCompletionRequestMessageContentPartAudio
-                    | ChatCompletionRequestMessageContentPartFile,
-                ):
+                if not isinstance(part, ChatCompletionRequestMessageContentPartText):
                     raise _unsupported(f"messages[{position}].content[{at}]", "it reads text only")
 
 

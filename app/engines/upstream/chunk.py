@@ -1,6 +1,8 @@
 """From an upstream's JSON to events: strict first, then forgiving about known quirks, then refused.
 
-Pure. The quirks are those of services in use: fields that are missing, null, empty or of a neighbouring type.
+Strict also means that no field is unknown: a chunk by the book is decoded in one step. Only of one that says more, or
+says it oddly, the rest is looked for (``beside``). Pure. The quirks are those of services in use: fields that are
+missing, null, empty or of a neighbouring type.
 """
 
 from __future__ import annotations
@@ -8,26 +10,81 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
-from app.contract.models import ServiceTier
+from app.contract.models import (
+    ChatCompletionChunkChoice,
+    ChatCompletionMessageToolCallChunk,
+    ChatCompletionStreamResponseDelta,
+    CompletionTokensDetails,
+    CompletionUsage,
+    PromptTokensDetails,
+    ServiceTier,
+)
+from app.engines.upstream.beside import extra_of
 from app.errors import EngineFailed
-from app.runs.event import Event
+from app.runs.event import Event, Extra
 
 _FINISH_REASONS: Final = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 _FINISH_SYNONYMS: Final = {"eos": "stop", "end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
 _FAILED: Final = frozenset({"error", "abort", "aborted", "cancelled", "canceled", "failed"})
 _USAGE_DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details")
+_THOUGHTS: Final = ("reasoning_content", "reasoning")
 
 
-class _Head(msgspec.Struct):
-    """The part of a chunk that says whether it is an error."""
+class _Loose(Event):
+    """A chunk of which more may be known than this."""
 
-    # Not `Raw | None`: in a union msgspec doesn't know Raw and would take nothing but null.
-    error: msgspec.Raw = msgspec.Raw(b"null")
+    # The event's own fields, under names that no upstream gives to one of its.
+    extra: Extra | None = msgspec.field(default=None, name="zero extra")
+    more: bool = msgspec.field(default=False, name="zero more")
 
 
-_event_decoder = msgspec.json.Decoder(Event)
-_head_decoder = msgspec.json.Decoder(_Head)
+class _ToolCall(ChatCompletionMessageToolCallChunk, forbid_unknown_fields=True):
+    pass
+
+
+class _Delta(ChatCompletionStreamResponseDelta, forbid_unknown_fields=True):
+    tool_calls: list[_ToolCall] | UnsetType = UNSET  # type: ignore[assignment]  # narrower: only decoded into
+
+
+class _Choice(ChatCompletionChunkChoice, forbid_unknown_fields=True):
+    delta: _Delta
+    # vLLM, SGLang and OpenRouter have these in every chunk, nearly always null: not worth a second look then.
+    matched_stop: UnsetType | None = UNSET
+    native_finish_reason: UnsetType | None = UNSET
+    stop_reason: UnsetType | None = UNSET
+    token_ids: UnsetType | None = UNSET
+
+
+class _PromptDetails(PromptTokensDetails, forbid_unknown_fields=True):
+    pass
+
+
+class _CompletionDetails(CompletionTokensDetails, forbid_unknown_fields=True):
+    pass
+
+
+class _Usage(CompletionUsage, forbid_unknown_fields=True):
+    prompt_tokens_details: _PromptDetails | UnsetType = UNSET
+    completion_tokens_details: _CompletionDetails | UnsetType = UNSET
+
+
+class _Strict(_Loose, forbid_unknown_fields=True):
+    """A chunk of which this is all. Its identity is read over, and an ``error`` that isn't null is no chunk."""
+
+    choices: list[_Choice] = msgspec.field(default_factory=list)  # type: ignore[assignment]  # narrower: as above
+    usage: _Usage | None = None
+    id: Raw = Raw()
+    object: Raw = Raw()
+    created: Raw = Raw()
+    model: Raw = Raw()
+    prompt_token_ids: None = None
+    error: None = None
+
+
+_strict_decoder = msgspec.json.Decoder(_Strict)
+_loose_decoder = msgspec.json.Decoder(_Loose)
 
 
 def event_of_chunk(data: bytes) -> Event:
@@ -38,16 +95,19 @@ def event_of_chunk(data: bytes) -> Event:
         EngineFailed: If it is no chunk at all.
     """
     try:
-        if b'"error"' in data:
-            # The word alone proves nothing: models write it too.
-            error = _head_decoder.decode(data).error
-            if bytes(error) != b"null":
-                raise UpstreamErrorEvent(_error_fields(msgspec.json.decode(error)))
-        return _event_decoder.decode(data)
+        return _strict_decoder.decode(data)
     except msgspec.ValidationError:
-        return _forgiving(_json(data), "delta")
+        body = _json(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise _nonsense("isn't JSON") from problem
+    if isinstance(body, dict) and body.get("error") is not None:
+        raise UpstreamErrorEvent(_error_fields(body["error"]))
+    try:
+        event: Event = _loose_decoder.decode(data)
+    except msgspec.ValidationError:
+        event = _forgiving(body, "delta")
+    event.extra = extra_of(body, event, "delta")
+    return event
 
 
 def event_of_completion(data: bytes) -> Event:
@@ -60,7 +120,9 @@ def event_of_completion(data: bytes) -> Event:
     body = _json(data)
     if isinstance(body, dict) and body.get("error"):
         raise UpstreamErrorEvent(_error_fields(body["error"]))
-    return _forgiving(body, "message")
+    event = _forgiving(body, "message")
+    event.extra = extra_of(body, event, "message")
+    return event
 
 
 class UpstreamErrorEvent(Exception):
@@ -85,6 +147,7 @@ def _json(data: bytes) -> Any:
 def _forgiving(body: Any, words: str) -> Event:
     if not isinstance(body, dict) or not isinstance(body.get("choices", []) or [], list):
         raise _nonsense("has no list of choices")
+    padding = body.get("obfuscation")
     try:
         fields = {
             "choices": [_choice(choice, position, words) for position, choice in enumerate(body.get("choices") or [])],
@@ -93,6 +156,7 @@ def _forgiving(body: Any, words: str) -> Event:
             "system_fingerprint": body.get("system_fingerprint")
             if isinstance(body.get("system_fingerprint"), str)
             else None,
+            "obfuscation": padding if isinstance(padding, str) else None,
         }
         return msgspec.convert(fields, Event)
     except (msgspec.ValidationError, AttributeError, TypeError, ValueError, OverflowError) as problem:
@@ -103,10 +167,15 @@ def _choice(choice: dict[str, Any], position: int, words: str) -> dict[str, Any]
     delta = {name: value for name, value in (choice.get(words) or {}).items() if value is not None}
     # What the role is, the answer's fold decides; upstreams write "", "model", ...
     delta.pop("role", None)
+    for name in _THOUGHTS:
+        if not isinstance(delta.get(name, ""), str):
+            del delta[name]
     if isinstance(delta.get("content"), list):
-        delta["content"] = "".join(part.get("text", "") for part in delta["content"])
+        _part_by_part(delta)
     if "tool_calls" in delta:
         delta["tool_calls"] = [_tool_call(call, at) for at, call in enumerate(delta["tool_calls"])]
+    if "function_call" in delta:
+        delta["function_call"] = _called(delta["function_call"], "arguments")
     reason = choice.get("finish_reason") or None
     if reason in _FAILED:
         raise EngineFailed(f"The upstream ended its answer with {reason!r}.", code="upstream_error")
@@ -125,20 +194,42 @@ def _choice(choice: dict[str, Any], position: int, words: str) -> dict[str, Any]
     }
 
 
+def _part_by_part(delta: dict[str, Any]) -> None:
+    """Make one text of a content that came in parts; what Mistral's models think stands among them."""
+    parts = delta["content"]
+    thoughts = "".join(
+        inner.get("text", "") for part in parts if part.get("type") == "thinking" for inner in part.get("thinking", ())
+    )
+    if thoughts:
+        delta.setdefault("reasoning_content", thoughts)
+    delta["content"] = "".join(part.get("text", "") for part in parts)
+
+
 def _tool_call(call: dict[str, Any], position: int) -> dict[str, Any]:
-    function = {name: value for name, value in (call.get("function") or {}).items() if value is not None}
-    if "arguments" in function and not isinstance(function["arguments"], str):
-        function["arguments"] = msgspec.json.encode(function["arguments"]).decode()
-    fields: dict[str, Any] = {"index": int(call.get("index") or position), "function": function}
+    index = call.get("index")
+    fields: dict[str, Any] = {"index": position if index is None else int(index)}
+    if call.get("custom") is not None:
+        fields["custom"] = _called(call["custom"], "input")
+    else:
+        fields["function"] = _called(call.get("function") or {}, "arguments")
     if call.get("id"):
         fields["id"] = str(call["id"])
-        fields["type"] = "function"
+        if "function" in fields:
+            fields["type"] = "function"
     return fields
 
 
-def _known_tier(tier: Any) -> ServiceTier:
+def _called(call: dict[str, Any], words: str) -> dict[str, Any]:
+    """Put in order what is called and with what words."""
+    fields = {name: value for name, value in call.items() if value is not None}
+    if words in fields and not isinstance(fields[words], str):
+        fields[words] = msgspec.json.encode(fields[words]).decode()
+    return fields
+
+
+def _known_tier(tier: Any) -> ServiceTier | None:
     try:
-        known: ServiceTier = msgspec.convert(tier, ServiceTier)
+        known: ServiceTier | None = msgspec.convert(tier, ServiceTier | None)
     except msgspec.ValidationError:
         return None  # one of the upstream's own, which OpenAI's schema has no word for
     return known

@@ -1,7 +1,7 @@
 """The engine that asks an OpenAI-compatible service, always streaming, so that giving up stops the work there too.
 
-Owns the request to the upstream and the life of its connection. What comes back is read by ``sse_reader`` and
-``chunk``; what goes wrong is named by ``failure``.
+Owns the life of the connection to the upstream. What it is asked is made by ``request``, what comes back is read by
+``sse_reader`` and ``chunk``, what goes wrong is named by ``failure``.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from app.contract.models import CreateChatCompletionRequest, CustomToolChatCompletions
 from app.engines.upstream.chunk import UpstreamErrorEvent, event_of_chunk, event_of_completion
+from app.engines.upstream.every_choice import every_choice
 from app.engines.upstream.failure import failure_of_error, failure_of_response
+from app.engines.upstream.remote_image import RemoteImages
+from app.engines.upstream.request import body_of
 from app.engines.upstream.sse_reader import SSEReader
-from app.errors import EngineFailed, UnsupportedParameter
+from app.errors import EngineFailed
 from app.runs.event import Event
 from app.runs.turn import Turn
 
@@ -32,7 +34,6 @@ _MAX_ERROR_BYTES: Final = 64 * 1024
 _MAX_COMPLETION_BYTES: Final = 64 * 1024 * 1024
 _DONE: Final = b"[DONE]"
 _END_SECONDS: Final = 0.05
-_OURS: Final = frozenset({"model", "messages", "stream", "stream_options"})
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -52,6 +53,7 @@ class UpstreamEngine:
         provider: The service's name in the configuration, for messages.
         endpoint: Where it is, asked anew for each run.
         session: The HTTP client shared by all engines, made at first use.
+        images: Fetches the images that a conversation names by address; ``None`` leaves that to the service.
     """
 
     def __init__(
@@ -59,20 +61,28 @@ class UpstreamEngine:
         provider: str,
         endpoint: Callable[[], Awaitable[Endpoint]],
         session: Callable[[], aiohttp.ClientSession],
+        images: RemoteImages | None = None,
     ) -> None:
+        self._images = images
         self._provider = provider
         self._endpoint = endpoint
         self._session = session
+        self._one_only: set[str] = set()
         self._importing: asyncio.Future[ModuleType] | None = None
 
-    async def run(self, turn: Turn) -> AsyncIterator[Event]:
+    def run(self, turn: Turn) -> AsyncIterator[Event]:
         """See ``Engine``. The upstream's connection is closed at once when the iterator is."""
-        _check(turn.request)
+        return self._ask(turn) if turn.choices == 1 else every_choice(turn, self._ask, self._one_only)
+
+    async def _ask(self, turn: Turn) -> AsyncIterator[Event]:
+        """Send one request and yield what comes back."""
         endpoint = await self._endpoint()
+        if self._images is not None:
+            turn = msgspec.structs.replace(turn, messages=await self._images.inlined(turn))
         with self._failures_named():
             async with self._session().post(
                 f"{endpoint.base_url.rstrip('/')}/chat/completions",
-                data=_body(turn),
+                data=body_of(turn),
                 headers={"content-type": "application/json", "accept": "text/event-stream", **endpoint.headers},
                 allow_redirects=False,
             ) as response:
@@ -136,32 +146,6 @@ class UpstreamEngine:
                 f"The connection to the provider {self._provider!r} broke off ({type(problem).__name__}).",
                 code="upstream_connection_lost",
             ) from problem
-
-
-def _check(request: CreateChatCompletionRequest) -> None:
-    """Refuse what the answer's way back can't carry yet, rather than lose half of it.
-
-    Raises:
-        UnsupportedParameter: If the request wants sound back or offers custom (non-function) tools.
-    """
-    if request.audio or (request.modalities and "audio" in request.modalities):
-        raise UnsupportedParameter("Answers are text only: modalities can't be 'audio'.", param="modalities")
-    for position, tool in enumerate(request.tools or ()):
-        if isinstance(tool, CustomToolChatCompletions):
-            param = f"tools[{position}]"
-            raise UnsupportedParameter(f"{param} is a custom tool; only function tools can be called.", param=param)
-
-
-def _body(turn: Turn) -> bytes:
-    """Return the request: ours where the gateway decides, the client's own words everywhere else."""
-    fields: dict[str, Any] = {name: value for name, value in turn.parameters.items() if name not in _OURS}
-    fields["model"] = turn.model
-    fields["messages"] = [message.raw for message in turn.messages]
-    fields["stream"] = True
-    options = turn.parameters.get("stream_options")
-    known = msgspec.json.decode(msgspec.json.encode(options)) if options is not None else None
-    fields["stream_options"] = {**(known or {}), "include_usage": True}
-    return msgspec.json.encode(fields)
 
 
 def _why(problem: aiohttp.ClientConnectorError) -> str:

@@ -317,6 +317,37 @@ def test_trusted_proxies_are_addresses_or_networks(proxy: str) -> None:
     )
 
 
+def session_headers(*names: str) -> JsonObject:
+    """Make a configuration of headers that bring a session key."""
+    return {"gateway": {"http": {"endpoints": {"chatCompletions": {"sessionHeaders": list(names)}}}}}
+
+
+def test_session_headers_are_headers_of_applications() -> None:
+    """Names of headers that mean nothing yet, each once."""
+    check(decode(session_headers("X-OpenWebUI-Chat-Id", "x-conversation-id", "chat_id")))
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        *((name, "not a header's name") for name in ("", "a b", "a:b", "é", "a\n")),
+        *((name, "carries a secret") for name in ("Authorization", "proxy-authorization", "Cookie")),
+        *((name, "about the connection") for name in ("Host", "content-length", "Keep-Alive", "TE", "upgrade")),
+        *((name, "meaning of its own") for name in ("x-zero-session-key", "X-Zero-Agent-Id", "x-request-id")),
+    ],
+)
+def test_a_header_with_another_meaning_brings_no_session(name: str, fault: str) -> None:
+    """What isn't a header's name, or has a meaning already, is refused by its place."""
+    message = message_for(session_headers("x-chat", name))
+    assert message.startswith("gateway.http.endpoints.chatCompletions.sessionHeaders[1]: ")
+    assert fault in message
+
+
+def test_a_session_header_is_listed_once() -> None:
+    """Names differ in more than upper and lower case."""
+    assert "listed twice" in message_for(session_headers("X-Chat", "x-chat"))
+
+
 @pytest.mark.parametrize("url", ["", "gateway", "http://x", "ws://", "ws://x:0", "ws://x y", "127.0.0.1:18789"])
 def test_a_remote_gateway_has_a_websocket_url(url: str) -> None:
     """Only an absolute ws or wss URL is accepted."""
@@ -344,3 +375,29 @@ def test_a_remote_gateways_secret_can_be_sent(key: str, variable: str) -> None:
         f"gateway.remote.{key}: the secret is empty. Write one, or remove the key to use {variable}."
     )
     assert "control characters" in message_for({"gateway": {"remote": {"url": "ws://x", key: "a\0b"}}})
+
+
+@pytest.mark.parametrize("origin", ["*", "", "chat.example.com", "https://chat.example.com/", "https://*.example.com"])
+def test_an_origin_is_a_pages(origin: str) -> None:
+    """An origin is spelled as a browser spells it; a mistake would just never match."""
+    assert message_for({"gateway": {"http": {"cors": {"origins": ["http://localhost:3000", origin]}}}}) == (
+        "gateway.http.cors.origins[1]: not the origin of a web page. Write scheme, host and, unless it is the usual "
+        'one, port, and no more: "https://chat.example.com" or "http://localhost:3000". There is no wildcard.'
+    )
+
+
+@pytest.mark.parametrize(
+    "host", ["", "http://images.example.com", "images.example.com/x", "*images.com", "a b", "*:80"]
+)
+def test_a_host_of_images_is_a_host(host: str) -> None:
+    """A host that could never match is a mistake that the start shows."""
+    assert message_for(provider(fetchImages={"allowHosts": ["[::1]:80", "*.example.com:8443", host]})).startswith(
+        "models.providers.up.fetchImages.allowHosts[2]: "
+    )
+
+
+def test_networks_of_images_are_networks() -> None:
+    """An exception for private addresses names addresses or networks."""
+    assert message_for(provider(fetchImages={"allowHosts": ["*"], "privateNetworks": ["intranet"]})).startswith(
+        "models.providers.up.fetchImages.privateNetworks[0]: not an IP address or network."
+    )

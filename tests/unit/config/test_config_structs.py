@@ -28,6 +28,7 @@ def test_the_empty_configuration_has_the_documented_defaults() -> None:
                         "enabled": False,
                         "strictModel": False,
                         "sessionFromUser": True,
+                        "sessionHeaders": [],
                         "maxBodyBytes": 20_000_000,
                         "keepaliveSeconds": 15.0,
                     }

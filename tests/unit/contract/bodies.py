@@ -2,7 +2,7 @@
 
 from tests.official import Json
 
-BREAKPOINT: Json = {"mode": "explicit"}
+BREAKPOINT: Json = {"mode": "explicit", "ttl": "12h"}
 TEXT: Json = {"type": "text", "text": "a", "prompt_cache_breakpoint": BREAKPOINT}
 TOOL_CALL: Json = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 CUSTOM_CALL: Json = {"id": "call_2", "type": "custom", "custom": {"name": "c", "input": "x"}}
@@ -11,7 +11,7 @@ USER: Json = {"role": "user", "content": "hi", "name": "maria"}
 MESSAGES: dict[str, list[Json]] = {
     "developer": [
         {"role": "developer", "content": "Be brief.", "name": "app"},
-        {"role": "developer", "content": [TEXT]},
+        {"role": "developer", "content": [TEXT, {"type": "input_text", "text": "hi"}]},
         {"role": "developer", "content": ""},
     ],
     "system": [{"role": "system", "content": "Be brief.", "name": "app"}, {"role": "system", "content": [TEXT, TEXT]}],
@@ -39,6 +39,18 @@ MESSAGES: dict[str, list[Json]] = {
                 {"type": "file", "file": {}},
             ],
         },
+        {
+            "role": "user",
+            "content": [
+                {"type": "input_text", "text": "hi", "prompt_cache_breakpoint": BREAKPOINT},
+                {
+                    "type": "input_image",
+                    "image_url": "https://images.example.com/a.png?size=1",
+                    "detail": "high",
+                    "prompt_cache_breakpoint": BREAKPOINT,
+                },
+            ],
+        },
     ],
     "assistant": [
         {"role": "assistant"},
@@ -59,7 +71,12 @@ MESSAGES: dict[str, list[Json]] = {
     ],
 }
 
-SCHEMA: Json = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+SCHEMA: Json = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
 
 # Each value of a field alone in an otherwise smallest body.
 FIELDS: dict[str, list[Json]] = {

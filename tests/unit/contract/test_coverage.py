@@ -10,6 +10,10 @@ from tests.unit.contract.shape import shape
 NAME = {"minLength 1", "maxLength 64", r"pattern ^[A-Za-z0-9_-]{1,64}$(?!\n)"}
 ROLES = {"role": {"enum": ["user", "tool", "function"]}}
 TURN = f"contains { {'type': 'object', 'required': ['role'], 'properties': ROLES} }"
+ADDRESS = f"pattern {schemas.components()['ImageAddress']['pattern']}"
+PLACE = {"no such place"}
+TTL = {"type string", "value 30m", "value 12h"}
+CUSTOM = "OpenAI streams calls of custom tools, and its schema of chunks forgot them (openai/openai-openapi#576)"
 METADATA: dict[str, tuple[set[str], set[str], str]] = {
     "metadata": (
         set(),
@@ -26,6 +30,21 @@ DIFFERENCES: dict[str, dict[str, tuple[set[str], set[str], str]]] = {
         "functions[].name": (set(), NAME, "OpenAI documents these letters and this length"),
         "tools[].function.name": (set(), NAME, "OpenAI documents these letters and this length"),
         "response_format.json_schema.name": (set(), NAME, "OpenAI documents these letters and this length"),
+        "messages[].content[].type": (
+            set(),
+            {"value input_text", "value input_image"},
+            "clients of the Responses API spell these parts so",
+        ),
+        "prediction.content[].type": (set(), {"value input_text"}, "the same"),
+        "messages[].content[].image_url": (set(), {"type string", ADDRESS}, "of an input_image part"),
+        "messages[].content[].detail": (
+            PLACE,
+            {"type string", "value auto", "value low", "value high"},
+            "of an input_image part",
+        ),
+        "messages[].content[].prompt_cache_breakpoint.ttl": (PLACE, TTL, "the official SDK has it"),
+        "prediction.content[].prompt_cache_breakpoint.ttl": (PLACE, TTL, "the same"),
+        "messages[].content[].image_url.url": (set(), {ADDRESS}, "OpenAI documents an address or base64"),
         "logit_bias{}": (set(), {"minimum -100", "maximum 100"}, "OpenAI documents it"),
         "max_tokens": (set(), {"minimum 1"}, "OpenAI answers 400 below"),
         "max_completion_tokens": (set(), {"minimum 1"}, "OpenAI answers 400 below"),
@@ -35,7 +54,21 @@ DIFFERENCES: dict[str, dict[str, tuple[set[str], set[str], str]]] = {
             "theirs are 64 bits, rounded by a tool that took them for floats",
         ),
     },
-    "CreateChatCompletionResponse": METADATA,
+    "CreateChatCompletionResponse": METADATA
+    | {
+        f"choices[].message.{name}": (PLACE, {"type string"}, "what a model thinks, as most servers call it")
+        for name in ("reasoning_content", "reasoning")
+    },
+    "CreateChatCompletionStreamResponse": {
+        **{
+            f"choices[].delta.{name}": (PLACE, {"type string", "type null"}, "the same")
+            for name in ("reasoning_content", "reasoning")
+        },
+        "choices[].delta.tool_calls[].custom": (PLACE, {"type object", "required nothing"}, CUSTOM),
+        "choices[].delta.tool_calls[].custom.name": (PLACE, {"type string"}, CUSTOM),
+        "choices[].delta.tool_calls[].custom.input": (PLACE, {"type string"}, CUSTOM),
+        "x_zero_usage": (PLACE, {"type string", "value estimated"}, "a stream's header is gone when usage is known"),
+    },
     "ErrorResponse": {
         "error.type": (
             set(),

@@ -17,11 +17,11 @@ def test_stale_files_are_named(
 ) -> None:
     """The check fails when the contract has changed, says which files are old, and writes nothing."""
     contract = tmp_path / "openapi.yaml"
-    contract.write_bytes(generate.CONTRACT.read_bytes().replace(b"title: ZERO Gateway", b"title: Another"))
+    contract.write_bytes(generate.CONTRACT.read_bytes().replace(b"Names the agent;", b"Names it;"))
     monkeypatch.setattr(generate, "ROOT", tmp_path)
     monkeypatch.setattr(generate, "CONTRACT", contract)
     old = {}
-    for name in ("MODELS", "DOCUMENT"):
+    for name in ("MODELS", "DOCUMENT", "COMPATIBILITY"):
         path = tmp_path / getattr(generate, name).name
         path.write_bytes(getattr(generate, name).read_bytes())
         monkeypatch.setattr(generate, name, path)
@@ -30,6 +30,7 @@ def test_stale_files_are_named(
     assert [
         "models.py does not match openapi.yaml. Run: python -m contracts.generate",
         "openapi.json does not match openapi.yaml. Run: python -m contracts.generate",
+        "compatibility.md does not match openapi.yaml. Run: python -m contracts.generate",
     ] == capsys.readouterr().err.splitlines()
     assert old == {path: path.read_bytes() for path in old}
 
@@ -39,10 +40,10 @@ def test_generating_writes_what_the_check_wants(
 ) -> None:
     """After generating, into an empty place, the check is content."""
     monkeypatch.setattr(generate, "ROOT", tmp_path)
-    for name in ("MODELS", "DOCUMENT"):
+    for name in ("MODELS", "DOCUMENT", "COMPATIBILITY"):
         monkeypatch.setattr(generate, name, tmp_path / getattr(generate, name).name)
     assert (0, 0) == (generate.main([]), generate.main(["--check"]))
-    assert "wrote models.py\nwrote openapi.json\n" == capsys.readouterr().out
+    assert "wrote models.py\nwrote openapi.json\nwrote compatibility.md\n" == capsys.readouterr().out
 
 
 def test_a_contract_the_generator_cannot_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

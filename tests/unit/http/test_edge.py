@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from typing import Any
 
@@ -13,6 +14,14 @@ from app.http.edge import Edge, identify, request_id_of
 from app.http.response import send_response
 
 OURS = rb"req_[0-9a-f]{32}"
+MS = b"412"
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every answer take as long."""
+    ticks = itertools.cycle([7.0, 7.4121])
+    monkeypatch.setattr("app.http.edge.perf_counter", ticks.__next__)
 
 
 def answered(
@@ -82,6 +91,7 @@ def test_identity() -> None:
         (b"content-length", b"2"),
         (b"x-own", b"1"),
         (b"x-request-id", b"r"),
+        (b"openai-processing-ms", MS),
         (b"x-zero-agent-id", b"beta"),
         (b"x-zero-session-key", b"agent:beta:k"),
         (b"x-zero-run-id", b"run_1"),
@@ -93,7 +103,7 @@ def test_no_identity() -> None:
     """As long as they aren't known, no headers are made up."""
     [start, _], _ = answered()
     names = {name for name, _ in start["headers"]}
-    assert {b"content-type", b"content-length", b"x-own", b"x-request-id"} == names
+    assert {b"content-type", b"content-length", b"x-own", b"x-request-id", b"openai-processing-ms"} == names
 
 
 @pytest.mark.parametrize("type", ["websocket", "lifespan"])

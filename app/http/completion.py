@@ -1,0 +1,52 @@
+"""Answers and chunks as JSON: the contract's structs, and what engines say beside them put back in its place.
+
+Pure. What the contract has a word for wins over what bears the same name beside it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from app.contract.models import CreateChatCompletionResponse, CreateChatCompletionStreamResponse
+from app.runs.event import Extra, Fields
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+def encode_chunk(chunk: CreateChatCompletionStreamResponse, extra: Extra | None) -> bytes:
+    """Return a chunk of a stream as JSON."""
+    return _encoder.encode(chunk if extra is None else _with(chunk, extra, "delta"))
+
+
+def encode_completion(completion: CreateChatCompletionResponse, extra: Extra | None) -> bytes:
+    """Return a whole answer as JSON."""
+    return _encoder.encode(completion if extra is None else _with(completion, extra, "message"))
+
+
+def _with(answer: msgspec.Struct, extra: Extra, words: str) -> Fields:
+    # Bytes and the like don't occur in answers, so this is what JSON would say.
+    body: Fields = msgspec.to_builtins(answer)
+    for choice in body["choices"]:
+        beside = extra.choices.get(choice["index"])
+        if beside is None:
+            continue
+        for place, call in enumerate(choice[words].get("tool_calls", ())):
+            _add(call, beside.calls.get(place, {}))
+        _add(choice[words], beside.delta)
+        _add(choice, beside.choice)
+    if body.get("usage"):
+        _add(body["usage"], extra.usage)
+    _add(body, extra.chunk)
+    return body
+
+
+def _add(fields: Fields, others: Fields) -> None:
+    """Add what isn't there yet, within objects that both have too."""
+    for name, value in others.items():
+        had: Any = fields.get(name)
+        if isinstance(had, dict) and isinstance(value, dict):
+            _add(had, value)
+        else:
+            fields.setdefault(name, value)
