@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run test lint types generate check-generated contract bench-start clean
+.PHONY: help install install-dev run test clients lint types generate check-generated contract sdks bench-start clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -21,6 +21,9 @@ run: $(VENV)/.installed ## Serve examples/zero.json5 on 127.0.0.1:18789: a real 
 test: $(VENV)/.installed-dev lint check-generated ## Run everything that CI runs
 	$(BIN)/python -m pytest
 
+clients: $(VENV)/.installed-dev ## Drive real clients and chat applications; installs some 3 GB into build/clients, once
+	$(BIN)/python -m pytest -v tests/clients tests/applications
+
 lint: $(VENV)/.installed-dev ## Style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -34,6 +37,9 @@ check-generated: $(VENV)/.installed-dev ## Fail when the generated files are old
 
 contract: $(VENV)/.installed-dev ## Run schemathesis against a live port
 	$(BIN)/python -m tests.contract
+
+sdks: $(VENV)/.installed-dev ## Generate Python and TypeScript clients into build/sdks and try them; needs Node 20 and npm
+	$(BIN)/python -m tests.sdks
 
 bench-start: $(VENV)/.installed-dev ## Measure the time from start to the first 200
 	$(BIN)/python benchmarks/start_up.py

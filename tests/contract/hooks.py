@@ -3,6 +3,7 @@
 Loaded by schemathesis (`hooks` in contracts/schemathesis.toml) in its own process, and brings our checks along.
 """
 
+import json
 import re
 from typing import Any
 
@@ -13,6 +14,7 @@ from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData
 
 from tests.contract import checks as checks  # registers them
+from tests.contract.refusals import rightly_refused
 from tests.official import Json
 
 _CHAT = "POST /v1/chat/completions"
@@ -48,12 +50,16 @@ def before_add_examples(_context: HookContext, examples: list[Case[Any]]) -> Non
 
 @schemathesis.hook
 def filter_failure(_context: HookContext, failure: Failure, case: Case[Any], response: Response) -> bool:
-    """Let 400 pass for a session key of one agent beside the explicit choice of another (design.md, "Which session").
+    """Let 400 pass where a valid request is rightly refused, judged by the request alone.
 
-    The one rule between two fields of a request, which OpenAPI has no words for. It is judged by the request alone.
+    That is a session key of one agent beside the explicit choice of another (design.md, "Which session"), and what
+    ``refusals`` knows.
     """
     if not isinstance(failure, RejectedPositiveData) or response.status_code != 400:
         return True
+    error = json.loads(response.content)["error"]
+    if rightly_refused(case.body, error["code"], error["param"]):
+        return False
     headers = {name.lower(): str(value) for name, value in (case.headers or {}).items()}
     owner = re.match("agent:([^:]+):", headers.get("x-zero-session-key", ""), re.IGNORECASE)
     model = str(case.body.get("model")) if isinstance(case.body, dict) else ""

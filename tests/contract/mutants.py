@@ -16,7 +16,7 @@ from litestar.types import ASGIApp
 import app
 from app.contract.decoding import BodyDecoder
 from app.contract.models import CreateChatCompletionRequest
-from app.errors import GatewayError, InvalidRequest, ModelNotFound
+from app.errors import GatewayError, InvalidRequest, ModelNotFound, UnsupportedParameter
 from app.http import chat_request
 from app.security.authenticator import Authenticator
 from tests.contract.run import CHAT
@@ -260,6 +260,20 @@ def _no_zero() -> ASGIApp:
         request = original(body)
         if request.temperature == 0:
             raise InvalidRequest("temperature is missing")
+        return request
+
+    original = chat_request.decode_request
+    return _gateway_with(decode)
+
+
+@_mutant(CHAT_COVERAGE, "positive_data_acceptance")
+def _no_false() -> ASGIApp:
+    """What a field would ask for is refused as unsupported, though the field says that it isn't wanted."""
+
+    def decode(body: bytes) -> CreateChatCompletionRequest:
+        request = original(body)
+        if request.logprobs is False:
+            raise UnsupportedParameter("logprobs can't be had", param="logprobs")
         return request
 
     original = chat_request.decode_request

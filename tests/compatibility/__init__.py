@@ -1,0 +1,1 @@
+"""docs/compatibility.md is true: every word of it, on a running gateway."""
