@@ -76,5 +76,5 @@ def main(context: click.Context) -> None:
 
     To begin: zero init && zero gateway
     """
-    if os.environ.get("NO_COLOR"):
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         context.color = False

@@ -103,9 +103,11 @@ def _message(given: str) -> str:
             raise click.BadParameter("stdin is not UTF-8.", param_hint="--message") from None
     if not text.strip():
         raise click.BadParameter("the message is empty.", param_hint="--message")
-    if not text.isascii():
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a locale that doesn't know the bytes: they are UTF-8 as anywhere else, or wrong
         try:
-            text.encode()
-        except UnicodeEncodeError:
+            return os.fsencode(text).decode("utf-8")
+        except UnicodeDecodeError:
             raise click.BadParameter("the message is not UTF-8.", param_hint="--message") from None
     return text

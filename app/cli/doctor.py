@@ -172,6 +172,7 @@ async def _get(url: str, headers: Mapping[str, str]) -> tuple[int | None, str]:
     except TimeoutError:
         return None, f"no answer within {_SECONDS:g} s"
     except aiohttp.ClientConnectorError as error:
-        return None, error.strerror or "connection failed"
+        refused = isinstance(error.os_error, ConnectionRefusedError)
+        return None, "the connection is refused" if refused else error.strerror or "connection failed"
     except (aiohttp.ClientError, ValueError) as error:
         return None, str(error) or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import msgspec
@@ -61,6 +62,8 @@ async def local_turn(
         ConfigError: If there is no telling where the state belongs.
         OutputFailed: If the answer can't be shown.
     """
+    # What fails is told by the command; only what nobody foresaw needs more words than that.
+    logging.getLogger("zero").setLevel(logging.ERROR)
     machinery = Machinery(lambda: loaded, environ)
     try:
         await _turn(machinery, loaded, message, report, screen, agent or "", session_key or "", seconds)

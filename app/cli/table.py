@@ -65,7 +65,7 @@ def moment(milliseconds: int | None) -> str:
 
 def _line(cells: Sequence[str], widths: Sequence[int], *, style: bool = False) -> str:
     padded = [
-        (click.style(cell, bold=True) if style else cell) + " " * (columns - width(cell))
+        (click.style(cell, bold=True) if style and cell else cell) + " " * (columns - width(cell))
         for cell, columns in zip(cells, widths, strict=True)
     ]
     return "  ".join(padded).rstrip()

@@ -80,6 +80,14 @@ class TestText:
         assert 0 == done.returncode
         assert ["one\ntwo ü"] == user_messages(service)
 
+    @pytest.mark.parametrize("where", [(), ("--local",)], ids=["gateway", "local"])
+    def test_does_without_a_locale(self, live: LiveGateway, service: FakeUpstream, where: tuple[str, ...]) -> None:
+        """The message is UTF-8 all the same; of the answer, what stdout has no letters for is a question mark."""
+        done = ask(live, "agent", "-m", "olá", *where, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+
+        assert (0, "Hello, w?rld\n", "") == (done.returncode, done.stdout, done.stderr)
+        assert ["olá"] == user_messages(service)
+
     def test_the_agent_can_be_chosen(self, live: LiveGateway, service: FakeUpstream) -> None:
         """``--agent`` names it, in any case."""
         ask(live, "agent", "--agent", "Prompted", "--message", "hi")
@@ -136,8 +144,19 @@ class TestExitCodes:
         done = ask(live, "agent", "--message", "hi", *where)
 
         assert (1, "") == (done.returncode, done.stdout)
+        assert done.stderr.startswith("Error: ")
         assert "too long for me" in done.stderr
-        assert "Traceback" not in done.stderr
+        assert 1 == done.stderr.count("\n")
+
+    @pytest.mark.parametrize("where", [(), ("--local",)], ids=["gateway", "local"])
+    def test_1_for_a_service_that_is_not_there(self, live: LiveGateway, where: tuple[str, ...]) -> None:
+        """One line says so; its inner life is for a gateway's log."""
+        done = ask(live, "agent", "--message", "hi", "--agent", "lost", *where)
+
+        assert (1, "Error: The provider 'lost' can't be reached: Connection refused.\n") == (
+            done.returncode,
+            done.stderr,
+        )
 
     @pytest.mark.parametrize("where", [(), ("--local",)], ids=["gateway", "local"])
     def test_1_for_an_unknown_agent(self, live: LiveGateway, where: tuple[str, ...]) -> None:

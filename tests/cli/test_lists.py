@@ -168,13 +168,22 @@ class TestStatus:
 class TestColours:
     """Colours are for terminals."""
 
-    @pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+    @pytest.mark.parametrize(
+        ("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+    )
     def test_on_a_terminal(self, live: LiveGateway, variables: dict[str, str], coloured: bool) -> None:
-        """Heads are bold, unless NO_COLOR says otherwise."""
+        """Heads are bold, unless NO_COLOR or the terminal says otherwise."""
         with Terminal(live, "agents", "list", **variables) as terminal:
             output = terminal.raw_until("smollm2")
 
         assert coloured == bool(ANSI.search(output))
+
+    def test_where_there_are_no_letters_for_it(self, live: LiveGateway) -> None:
+        """What an encoding lacks is a question mark, and no traceback; JSON is UTF-8 everywhere."""
+        ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+        assert "beta  ??" in ask(live, "agents", "list", **ascii_only).stdout
+        assert "日本" in ask(live, "agents", "list", "--json", **ascii_only).stdout
 
     def test_not_in_a_pipe(self, live: LiveGateway) -> None:
         """A file gets words only."""

@@ -34,8 +34,9 @@ PRINTING = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def stored(served: LiveGateway) -> None:
+def stored(served: LiveGateway, service: FakeUpstream) -> None:
     """A session to show."""
+    service.reset()
     assert 0 == ask(served, "agent", "--session-key", "stored", "--message", "hi").returncode
 
 

@@ -318,6 +318,7 @@ class TestDoctor:
         assert "wrong" == verdicts["provider dead"]
         assert "wrong" == verdicts["provider closed"]
         assert "ok" == verdicts["gateway"]
+        assert "doesn't answer: the connection is refused\n" in done.stdout
         assert "2 thing(s) to put right." in done.stdout
 
     def test_all_is_well(self, tmp_path: Path) -> None:

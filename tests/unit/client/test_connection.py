@@ -14,7 +14,7 @@ from websockets.http11 import Request, Response
 
 from app.client.connection import GatewayClient, gateway_client
 from app.client.destination import Destination
-from app.client.failure import ClientError, RequestFailed, Unauthorized, Unreachable
+from app.client.failure import ClientError, RequestFailed, RunStopped, Unauthorized, Unreachable
 from app.client.turn import take_turn
 from app.contract.frames import AgentParams, AgentsListParams, AgentsListResult
 from tests.live_gateway import free_port
@@ -250,6 +250,84 @@ def test_the_end_of_the_connection_ends_requests(last: list[Any], words: str) ->
 
     assert words in first
     assert first == second
+
+
+def test_what_the_listener_raises_stops_the_turn() -> None:
+    """It travels up as it is, and the run is aborted under the id that the client chose."""
+    asked: list[dict[str, Any]] = []
+
+    async def server(connection: ServerConnection) -> None:
+        await let_in(connection)
+        request = json.loads(await connection.recv())
+        run = {"runId": "mine", "acceptedAt": 1, "sessionKey": "agent:main:its"}
+        await send(connection, {"type": "res", "id": request["id"], "ok": True, "payload": run})
+        text = {"runId": "mine", "seq": 1, "ts": 1, "sessionKey": "s", "agentId": "main", "stream": "assistant"}
+        for _ in range(2):
+            payload = {**text, "data": {"text": "ab", "delta": "ab"}}
+            await send(connection, {"type": "event", "event": "agent", "payload": payload})
+        asked.append(await answer(connection, ok=True, payload={"aborted": True, "runIds": ["mine"]}))
+        await connection.wait_closed()
+
+    heard: list[str] = []
+
+    def on_text(text: str) -> None:
+        heard.append(text)
+        raise LookupError("enough")
+
+    async def use(client: GatewayClient) -> None:
+        with pytest.raises(LookupError, match="enough"):
+            await take_turn(client, AgentParams(message="hi", idempotency_key="mine"), lambda _: None, on_text)
+
+    conversation(server, use)
+
+    assert [("chat.abort", {"sessionKey": "agent:main:its", "runId": "mine"})] == [
+        (one["method"], one["params"]) for one in asked
+    ]
+    assert ["ab"] == heard
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_run_that_somebody_else_stops(told: bool) -> None:
+    """The gateway's own words say who did; one that has none gets ours."""
+
+    async def server(connection: ServerConnection) -> None:
+        await let_in(connection)
+        request = json.loads(await connection.recv())
+        common = {"seq": 1, "ts": 1, "sessionKey": "s", "agentId": "main", "stream": "lifecycle", "runId": "mine"}
+        for payload in (
+            {"runId": "mine", "acceptedAt": 1},
+            {"runId": "mine", "status": "timeout", "summary": "aborted", "stopReason": "rpc"},
+        ):
+            if told:
+                event = {**common, "data": {"phase": "error", "error": "The cat did it.", "aborted": True}}
+                await send(connection, {"type": "event", "event": "agent", "payload": event})
+            await send(connection, {"type": "res", "id": request["id"], "ok": True, "payload": payload})
+        await connection.wait_closed()
+
+    async def use(client: GatewayClient) -> None:
+        await take_turn(client, AgentParams(message="hi", idempotency_key="mine"), lambda _: None, lambda _: None)
+
+    stopped = conversation(server, use)
+
+    assert type(stopped) is RunStopped
+    assert str(stopped) == ("The cat did it." if told else "The run was aborted through the gateway (chat.abort).")
+
+
+def test_a_gateway_that_takes_nothing_in_is_left_all_the_same() -> None:
+    """A message larger than what the system buffers doesn't keep whoever wants to leave."""
+
+    async def server(connection: ServerConnection) -> None:
+        await let_in(connection)
+        connection.transport.pause_reading()
+        await connection.wait_closed()
+
+    async def use(client: GatewayClient) -> None:
+        params = AgentParams(message="x" * 32 * 1024 * 1024, idempotency_key="mine")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await take_turn(client, params, lambda _: None, lambda _: None)
+
+    conversation(server, use, close_timeout=0.1)
 
 
 def test_a_turn_hears_its_own_text_only() -> None:

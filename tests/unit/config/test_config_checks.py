@@ -377,7 +377,11 @@ def test_a_remote_gateways_secret_can_be_sent(key: str, variable: str) -> None:
     assert "control characters" in message_for({"gateway": {"remote": {"url": "ws://x", key: "a\0b"}}})
 
 
-@pytest.mark.parametrize("origin", ["*", "", "chat.example.com", "https://chat.example.com/", "https://*.example.com"])
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "", "null", "chat.example.com", "https://chat.example.com/", "https://*.example.com", "https://a.example:443",
+     "HTTP://a.example:80", "http://a.example:65536", "http://a.example:080", "http://[::1", "http://[:::1]", "http://127.1:3000"],
+)  # fmt: skip
 def test_an_origin_is_a_pages(origin: str) -> None:
     """An origin is spelled as a browser spells it; a mistake would just never match."""
     assert message_for({"gateway": {"http": {"cors": {"origins": ["http://localhost:3000", origin]}}}}) == (
@@ -387,13 +391,45 @@ def test_an_origin_is_a_pages(origin: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["", "http://images.example.com", "images.example.com/x", "*images.com", "a b", "*:80"]
+    "origin",
+    ["https://chat.example.com:80", "http://a.example:443", "app://x:80", "http://[::1]:3000", "HTTPS://A.example"],
+)
+def test_an_origin_as_a_browser_spells_it(origin: str) -> None:
+    """What a browser might send is accepted."""
+    check(decode({"gateway": {"http": {"cors": {"origins": [origin]}}}}))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "http://images.example.com",
+        "images.example.com/x",
+        "*images.com",
+        "a b",
+        "*:80",
+        "a:65536",
+        "a:0",
+        "127.1",
+        "2130706433:80",
+        "[::1]x",
+        "[:::1]",
+        "images.example.com.",
+    ],
 )
 def test_a_host_of_images_is_a_host(host: str) -> None:
     """A host that could never match is a mistake that the start shows."""
     assert message_for(provider(fetchImages={"allowHosts": ["[::1]:80", "*.example.com:8443", host]})).startswith(
         "models.providers.up.fetchImages.allowHosts[2]: "
     )
+
+
+@pytest.mark.parametrize(
+    "host", ["*", "a", "8.8.8.8:80", "*.Example.com:65535", "[2606:4700::1111]", "xn--bcher-kva.de"]
+)
+def test_hosts_of_images(host: str) -> None:
+    """What could match is accepted."""
+    check(decode(provider(fetchImages={"allowHosts": [host]})))
 
 
 def test_networks_of_images_are_networks() -> None:

@@ -23,6 +23,7 @@ def test_the_empty_configuration_has_the_documented_defaults() -> None:
             "drainSeconds": 25.0,
             "trustedProxies": [],
             "http": {
+                "cors": {"origins": [], "maxAgeSeconds": 600},
                 "endpoints": {
                     "chatCompletions": {
                         "enabled": False,
@@ -100,7 +101,7 @@ def test_no_secret_is_in_repr() -> None:
     assert "s3cret" not in repr(provider.__rich_repr__())
     assert repr(provider) == (
         "Provider(base_url='https://x/v1', api_key='***', api='openai-completions', "
-        "headers={'X-Team': '***'}, models=None)"
+        "headers={'X-Team': '***'}, fetch_images=None, models=None)"
     )
     assert "token='***'" in repr(auth)
     assert "Remote(url='ws://x', token='***', password='***')" == repr(config.gateway.remote)
