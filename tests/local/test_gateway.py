@@ -101,8 +101,6 @@ def test_logprobs_come_with_the_alternatives_asked_for(live: LiveGateway) -> Non
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "required"}, "tool_choice"),
-        ({"functions": [{"name": "f"}], "function_call": {"name": "f"}}, "function_call"),
         ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools[0]"),
         ({"n": 3}, "n"),
         ({"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "mp3"}}, "modalities"),

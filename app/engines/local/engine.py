@@ -18,10 +18,12 @@ from app.contract.models import (
     CustomToolChatCompletions,
     WebSearchOptions,
 )
+from app.engines.local.call import CallReader, JsonReader
 from app.engines.local.child import SLOTS
 from app.engines.local.supervisor import LocalModel, LocalModelError
+from app.engines.local.task import Task, task_of
 from app.engines.upstream.engine import Endpoint, UpstreamEngine
-from app.errors import EngineFailed, UnsupportedParameter
+from app.errors import EngineFailed, InvalidRequest, UnsupportedParameter
 from app.runs.event import Event
 from app.runs.turn import Turn
 
@@ -44,9 +46,7 @@ class LocalEngine:
     def run(self, turn: Turn) -> AsyncIterator[Event]:
         """See ``Engine``."""
         _check(turn.request)
-        if turn.choices == 1 and not turn.request.logprobs:
-            return self._upstream.run(turn)
-        return self._adapted(turn)
+        return self._answer(turn, task_of(turn))
 
     def warm_up(self) -> None:
         """Begin loading the model, so that the first turn needn't wait for it. A failure shows at that turn."""
@@ -64,19 +64,22 @@ class LocalEngine:
         with suppress(LocalModelError):
             await self.model.endpoint()
 
-    async def _adapted(self, turn: Turn) -> AsyncIterator[Event]:
-        """Add up what llama.cpp counts for each choice apart, and drop alternatives that nobody asked for."""
+    async def _answer(self, turn: Turn, task: Task) -> AsyncIterator[Event]:
+        """Ask the model, and put its answer into OpenAI's words."""
+        readers: dict[int, CallReader | JsonReader] = {}
         completion = 0
-        async with aclosing(cast("AsyncGenerator[Event, None]", self._upstream.run(turn))) as events:
-            async for event in events:
-                if event.usage is not None:
-                    completion += event.usage.completion_tokens
-                    event.usage.completion_tokens = completion
-                    event.usage.total_tokens = event.usage.prompt_tokens + completion
+        async with aclosing(cast("AsyncGenerator[Event, None]", self._upstream.run(task.turn))) as events:
+            while (event := await _next(events, task.param)) is not None:
+                completion = _count(event, completion)
                 if not turn.request.top_logprobs:
-                    for choice in event.choices:
-                        for token in (choice.logprobs.content or ()) if choice.logprobs else ():
-                            token.top_logprobs = []
+                    _drop_alternatives(event)
+                if task.calls or task.document:
+                    for chunk in event.choices:
+                        reader = readers.get(chunk.index)
+                        if reader is None:
+                            reader = readers[chunk.index] = _reader(turn, task, chunk.index)
+                        for before in reader.read(chunk):
+                            yield before
                 yield event
 
     async def _endpoint(self) -> Endpoint:
@@ -88,20 +91,46 @@ class LocalEngine:
         return Endpoint(endpoint.base_url, {"authorization": f"Bearer {endpoint.api_key}", "connection": "close"})
 
 
+def _reader(turn: Turn, task: Task, index: int) -> CallReader | JsonReader:
+    return CallReader(f"call_{turn.run_id[-24:]}_{index}", task.name) if task.calls else JsonReader()
+
+
+async def _next(events: AsyncGenerator[Event, None], param: str | None) -> Event | None:
+    """Return the next event. llama.cpp names no parameter when it can't do with a schema: that is done here."""
+    try:
+        return await anext(events, None)
+    except InvalidRequest as error:
+        if param is None or error.param is not None or not any(word in error.message for word in ("schema", "grammar")):
+            raise
+        raise UnsupportedParameter(f"The local model can't keep to the schema: {error.message}", param=param) from error
+
+
+def _count(event: Event, completion: int) -> int:
+    """Add up what llama.cpp counts for each choice apart. Returns the tokens written until now."""
+    if event.usage is not None:
+        completion += event.usage.completion_tokens
+        event.usage.completion_tokens = completion
+        event.usage.total_tokens = event.usage.prompt_tokens + completion
+    return completion
+
+
+def _drop_alternatives(event: Event) -> None:
+    """Leave out the less likely tokens, which nobody asked for."""
+    for choice in event.choices:
+        for token in (choice.logprobs.content or ()) if choice.logprobs else ():
+            token.top_logprobs = []
+
+
 def _check(request: CreateChatCompletionRequest) -> None:
     """Refuse what this model can't do, rather than do half of it.
 
     Raises:
-        UnsupportedParameter: If the request forces a tool call, brings custom tools, images, audio or files, wants
-            sound back or more choices than the model has slots.
+        UnsupportedParameter: If the request brings custom tools, images, audio or files, wants sound back, a search,
+            moderation, or more choices than the model has slots.
     """
     for position, tool in enumerate(request.tools or ()):
         if isinstance(tool, CustomToolChatCompletions):
             raise _unsupported(f"tools[{position}]", "it knows function tools only")
-    if request.tool_choice and request.tool_choice not in ("none", "auto"):
-        raise _unsupported("tool_choice", "it can't be made to call a tool")
-    if request.function_call and request.function_call not in ("none", "auto"):
-        raise _unsupported("function_call", "it can't be made to call a function")
     if (request.n or 1) > SLOTS:
         raise _unsupported("n", f"it gives {SLOTS} choices at most")
     if request.modalities and "audio" in request.modalities:

@@ -73,20 +73,22 @@ class GrammarSchemas:
         self.definitions: dict[str, Schema] = {}
         self._parts = 0
 
-    def add(self, schema: Any, param: str, *, strict: bool) -> Schema:
+    def add(self, schema: Any, param: str, *, strict: bool, only: str | None = None) -> Schema:
         """Return a schema as the model can keep to it. References in it lead to ``#/$defs/``.
 
         Args:
             schema: The schema, decoded.
             param: Where it stands in the request.
             strict: Whether all of it must be enforced.
+            only: The one type that the value may have.
 
         Raises:
             UnsupportedParameter: If the model can't keep to it.
             InvalidRequest: If no value fits it.
         """
         try:
-            return _Writer(schema, strict, self).write(schema, 0)
+            whole = {"allOf": [{"type": only}, schema]} if only else schema
+            return _Writer(schema, strict, self).write(whole, 0)
         except Impossible as fault:
             raise InvalidRequest(
                 f"No value fits the schema: {fault}.", param=param, code="invalid_json_schema"
@@ -213,11 +215,13 @@ class _Writer:
             except Impossible as fault:
                 if name in required:
                     raise Impossible(f"{name!r} is required, and {fault}") from None
+        if not properties and not isinstance(more, dict) and (more is False or "properties" in flat):
+            return {"const": {}}
         written: Schema = {"type": "object"}
         if isinstance(more, dict):
             written["additionalProperties"] = self.write(more, depth + 1)
         # Without a word about others there are none: this model would go on for ever.
-        if properties or more is False or "properties" in flat:
+        if properties:
             written["properties"] = properties
         if required:
             written["required"] = required
