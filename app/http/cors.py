@@ -22,6 +22,7 @@ EXPOSED: Final = (
     "x-zero-session-key",
     "x-zero-run-id",
     "x-zero-usage",
+    "Idempotent-Replayed",
     "openai-processing-ms",
     "x-should-retry",
     "Retry-After",

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
@@ -72,13 +72,21 @@ class UpstreamEngine:
 
     def run(self, turn: Turn) -> AsyncIterator[Event]:
         """See ``Engine``. The upstream's connection is closed at once when the iterator is."""
+        return self._answer(turn) if self._images is None else self._with_images(turn, self._images)
+
+    def _answer(self, turn: Turn) -> AsyncIterator[Event]:
         return self._ask(turn) if turn.choices == 1 else every_choice(turn, self._ask, self._one_only)
+
+    async def _with_images(self, turn: Turn, images: RemoteImages) -> AsyncIterator[Event]:
+        """Fetch the images once, however many requests the choices take."""
+        turn = msgspec.structs.replace(turn, messages=await images.inlined(turn))
+        async with contextlib.aclosing(cast("AsyncGenerator[Event, None]", self._answer(turn))) as events:
+            async for event in events:
+                yield event
 
     async def _ask(self, turn: Turn) -> AsyncIterator[Event]:
         """Send one request and yield what comes back."""
         endpoint = await self._endpoint()
-        if self._images is not None:
-            turn = msgspec.structs.replace(turn, messages=await self._images.inlined(turn))
         with self._failures_named():
             async with self._session().post(
                 f"{endpoint.base_url.rstrip('/')}/chat/completions",

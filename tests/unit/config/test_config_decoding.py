@@ -59,8 +59,8 @@ PROVIDER: KeyPath = ("models", "providers", "p")
                                               'got another string. Did you mean "token"?')),
         (("gateway", "auth", "mode"), 1, ('gateway.auth.mode: expected one of "none", "password", "token", '
                                          "got a number. Correct the value.")),
-        (("session", "store"), "postgres", ('session.store: expected "sqlite", got another string. '
-                                           'Known here: "sqlite".')),
+        ((*PROVIDER, "api"), "openai", ('models.providers.p.api: expected "openai-completions", got another string. '
+                                       'Did you mean "openai-completions"?')),
         ((*CHAT, "enabled"), "true", (f"{dotted(CHAT)}.enabled: expected true or false, got a string. "
                                      "Write it without quotes; a variable is always a string.")),
         ((*CHAT, "enabled"), 1, f"{dotted(CHAT)}.enabled: expected true or false, got a number. Correct the value."),

@@ -32,6 +32,7 @@ def test_the_empty_configuration_has_the_documented_defaults() -> None:
                         "sessionHeaders": [],
                         "maxBodyBytes": 20_000_000,
                         "keepaliveSeconds": 15.0,
+                        "idempotencySeconds": 86_400.0,
                     }
                 }
             },
