@@ -29,6 +29,7 @@ from app.http.model_list import ModelList
 from app.machinery import Machinery
 from app.security.authenticator import Authenticator
 from app.security.secret import resolve_secret
+from app.sessions.idempotency import MemoryRecords
 from app.ws.door import Door
 
 _log = logging.getLogger("zero")
@@ -55,9 +56,8 @@ class Gateway:
         # gateway.* takes effect at the start only, so this needs no asking anew.
         gateway = loaded.config.gateway
         self.authenticator = Authenticator(resolve_secret(gateway.auth, environ), loaded.config)
-        self.websocket = Door(
-            self.runs, (self.store, loaded.config.session.store), self.authenticator, lambda: self.loaded
-        )
+        self.websocket = Door(self.runs, (self.store, self.store.kind), self.authenticator, lambda: self.loaded)
+        self.chat = ChatCompletions(self.runs, lambda: self.loaded, MemoryRecords())
         enabled = gateway.http.endpoints.chat_completions.enabled
         contract = document.load()
         app: ASGIApp = self._litestar(contract, enabled)
@@ -67,14 +67,13 @@ class Gateway:
         self.app: ASGIApp = Edge(app)
 
     def _litestar(self, contract: document.Document, enabled: bool) -> Litestar:
-        chat = ChatCompletions(self.runs, lambda: self.loaded)
         models = ModelList(lambda: self.loaded, created=int(self.loaded.path.stat().st_mtime))
         health = Health(self.store)
         served = ContractDocument(contract)
         routes = bind(
             contract.operations,
             {
-                "createChatCompletion": chat.create,
+                "createChatCompletion": self.chat.create,
                 "listModels": models.list,
                 "retrieveModel": models.retrieve,
                 "getHealth": health.health,
@@ -108,6 +107,7 @@ class Gateway:
             watcher.cancel()
             with suppress(asyncio.CancelledError):
                 await watcher
+            await self.chat.close()
             await self.websocket.close()
             await self._machinery.close()
 

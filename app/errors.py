@@ -68,6 +68,19 @@ class UnsupportedParameter(InvalidRequest):
     default_code = "unsupported_parameter"
 
 
+class IdempotencyKeyReused(InvalidRequest):
+    """Raised when an ``Idempotency-Key`` comes with another request than the one it was first sent with."""
+
+    default_code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was sent with another request before: the body, the agent or the session is not the "
+            "same. Use a new key for a new request, and repeat a request exactly as it was.",
+            param="Idempotency-Key",
+        )
+
+
 class AuthenticationFailed(GatewayError):
     """Raised when the bearer secret is missing or wrong. Doesn't say which."""
 
@@ -229,6 +242,21 @@ class RunAborted(GatewayError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"The run was stopped before it was done: {why}.", should_retry=False)
+
+
+class AnswerNotKept(GatewayError):
+    """Raised when a request was run under its ``Idempotency-Key``, and its answer can't be given a second time."""
+
+    status = 503
+    default_code = "idempotent_answer_not_kept"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This request was run before under the same Idempotency-Key, and is not run again; but its answer is no "
+            "longer at hand from its beginning, because it was too large to keep or had to make room. To run the "
+            "request anew, send it with a new key.",
+            should_retry=False,
+        )
 
 
 class SessionMovedOn(GatewayError):

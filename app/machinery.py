@@ -6,13 +6,13 @@ A served gateway and a run in the process of a command are made of the same. Kno
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from importlib.util import find_spec
 from typing import Final
 
-from app.config import LoadedConfig, state_dir
+from app.config import SQLITE, ConfigError, LoadedConfig, state_dir
 from app.engines.registry import Engines
 from app.runs.run import Runs
-from app.sessions.deferred import DeferredStore, open_sqlite
+from app.sessions.deferred import DeferredStore, open_postgresql, open_sqlite
 
 STORE_FILE: Final = "sessions.sqlite3"
 
@@ -25,14 +25,13 @@ class Machinery:
         environ: Environment variables, for the state directory.
 
     Raises:
-        ConfigError: If there is no telling where the state belongs.
+        ConfigError: If there is no telling where the state belongs, or the database's driver is missing.
     """
 
     def __init__(self, current: Callable[[], LoadedConfig], environ: Mapping[str, str]) -> None:
-        self.place: Path = state_dir(environ) / STORE_FILE
         self.engines = Engines(lambda: current().config)
-        self.store = DeferredStore(lambda: open_sqlite(str(self.place)))
-        self.runs = Runs(self.engines, self.store)
+        self.store = session_store(current().config.session.store, environ)
+        self.runs = Runs(self.engines, self.store, settings=lambda: current().config.session)
 
     async def close(self) -> None:
         """Stop the engines and close the store; no run is under way any more."""
@@ -40,3 +39,23 @@ class Machinery:
             await self.engines.close()
         finally:
             await self.store.close()
+
+
+def session_store(setting: str, environ: Mapping[str, str]) -> DeferredStore:
+    """Return the store where a configuration keeps its sessions; it opens when it is used.
+
+    Args:
+        setting: What ``session.store`` says.
+        environ: Environment variables, for the state directory.
+
+    Raises:
+        ConfigError: If there is no telling where the state belongs, or the database's driver is missing.
+    """
+    if setting == SQLITE:
+        place = state_dir(environ) / STORE_FILE
+        return DeferredStore(lambda: open_sqlite(str(place)))
+    if find_spec("psycopg") is None:
+        raise ConfigError(
+            "PostgreSQL's driver is not installed", "Run: pip install 'zero-gateway[postgresql]'", path="session.store"
+        )
+    return DeferredStore(lambda: open_postgresql(setting), shared=True)

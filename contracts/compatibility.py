@@ -9,7 +9,7 @@ _INTRODUCTION = """\
 
 What the gateway does with each field of OpenAI's chat completions: all that the official document (version 2.3.0) and
 the official Python SDK know. Written by `python -m contracts.generate` from the `x-zero-support` of
-[`openapi.yaml`](../openapi.yaml); `tests/compatibility` tries every cell about requests on a running gateway.
+[`openapi.yaml`](../openapi.yaml); `tests/compatibility` tries every cell on a running gateway.
 
 | Word | Meaning |
 | --- | --- |
@@ -25,7 +25,9 @@ the [local](engines.md#local) model, and engines from [entry points](engines.md#
 everything and decide for themselves. A provider may refuse what was forwarded to it; its 400 reaches the client with
 its own `param`.
 
-Null, where the schema allows it, counts as not sent. Fields inside a field share its fate where they have no row.
+Null in a field that may be left out counts as not sent, also where OpenAI's schema has no null. A field of the request
+that is null isn't forwarded, nor are `name` and `tool_calls` of a message; further inside, null travels as it came.
+Fields inside a field share its fate where they have no row.
 """
 
 _RULES = """\
@@ -46,7 +48,7 @@ These are 400 `invalid_value` unless a code is given, as they are with OpenAI, b
 
 In a session the stored messages count: a client may send the tool messages alone, and must send one for each call. A
 session whose last answer called tools can go on with a user's message instead; what the engine makes of that is its
-business. Patterns in schemas are not looked at.
+business. Patterns in schemas are not judged.
 
 With `functions`, the engine is asked for one call at most. A `function_call` in the conversation and the `function`
 message that answers it reach the engine as a tool call and its result, under the ids `call_function_1`,

@@ -64,11 +64,6 @@ class Support:
         """The places of the body, as in `messages[].content[].text`, with the ids of what is said about each."""
         self._component(root, "", [], ())
 
-    def under(self, statement: Statement) -> list[str]:
-        """Return the places that nothing but this statement is about, beside the member's own."""
-        mine = [place for place, ids in self.places.items() if statement.id in ids]
-        return [place for place in mine if place.rsplit(".", 1)[-1].rstrip("[]{}") != statement.member]
-
     def _component(self, name: str, place: str, owners: list[str], path: tuple[str, ...]) -> None:
         if name in path:
             return

@@ -13,12 +13,12 @@ from app.cli.curl import address
 from app.cli.ending import run
 from app.cli.example import examples
 from app.cli.output import echo
-from app.config import ConfigError, LoadedConfig, Provider, bind_host, config_path, load, port, state_dir
+from app.config import SQLITE, ConfigError, LoadedConfig, Provider, bind_host, config_path, load, port, state_dir
 from app.engines.local.supervisor import local_model_installed
 from app.engines.registry import registered_engines
 from app.machinery import STORE_FILE
 from app.security.secret import resolve_secret
-from app.sessions.deferred import open_sqlite
+from app.sessions.deferred import open_sqlite, reach_postgresql
 from app.sessions.store import StoreError
 
 _SECONDS = 5.0
@@ -75,7 +75,7 @@ async def examine(config_file: Path | None, environ: Mapping[str, str]) -> Async
         yield Finding("wrong", "local model", missing) if missing else Finding("ok", "local model", "is installed")
     for name, provider in loaded.config.models.providers.items():
         yield await _provider(name, provider)
-    yield await _store(environ)
+    yield await _store(loaded, environ)
     async for finding in _gateway(loaded, environ):
         yield finding
 
@@ -115,8 +115,12 @@ async def _provider(name: str, provider: Provider) -> Finding:
     return Finding("ok", subject, f"{provider.base_url} answers")
 
 
-async def _store(environ: Mapping[str, str]) -> Finding:
+async def _store(loaded: LoadedConfig, environ: Mapping[str, str]) -> Finding:
+    setting = loaded.config.session.store
     try:
+        if setting != SQLITE:
+            await reach_postgresql(setting)
+            return Finding("ok", "sessions", "are kept in a PostgreSQL database, which answers")
         folder = state_dir(environ)
         if not (folder / STORE_FILE).exists():
             return _store_to_be(folder)

@@ -17,7 +17,8 @@ from app.cli.curl import address, curl_line
 from app.cli.ending import Ended
 from app.cli.example import examples
 from app.cli.server import ABORT_SECONDS, Server, bound
-from app.config import ConfigError, LoadedConfig, bind_host, config_path, load, port
+from app.cli.workers import Workers
+from app.config import SQLITE, ConfigError, LoadedConfig, bind_host, config_path, load, port
 from app.config import Gateway as GatewaySection
 from app.engines.registry import registered_engines
 from app.security.secret import ENVIRONMENT, resolve_secret
@@ -47,7 +48,13 @@ _LEVELS = ("critical", "error", "warning", "info", "debug")
     help="Secret for this run, whatever the configuration says. Others on this machine see flags; "
     "ZERO_GATEWAY_TOKEN, for a configuration without a secret, is better.",
 )
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; only 1 so far.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that share the port; more than 1 need PostgreSQL as session.store.",
+)
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True, help="How much to tell.")
 @click.option(
     "--dev", is_flag=True, help="For trying it out: print the secret and a curl line; make a token if none is set."
@@ -63,16 +70,16 @@ def command(
     dev: bool,
 ) -> None:
     """Serve HTTP and WebSocket on one port, as the configuration says."""
-    if workers > 1:
-        raise click.BadParameter(
-            "only 1 so far: several processes would each order the turns of a session by themselves. "
-            "That needs a session store they share, which a later version brings.",
-            param_hint="--workers",
-        )
     _log_to_stderr(log_level)
     environ = dict(os.environ)
     try:
         loaded = load(config_file or config_path(environ), environ, registered_engines())
+        if workers > 1 and loaded.config.session.store == SQLITE:
+            raise click.BadParameter(
+                "several processes would each order the turns of a session by themselves. That needs a session store "
+                "that they share: set session.store to the address of a PostgreSQL database.",
+                param_hint="--workers",
+            )
         if bind is not None:
             gateway_section = msgspec.structs.replace(loaded.config.gateway, bind=bind)
             loaded = _with_gateway(loaded, gateway_section, "--bind")
@@ -101,13 +108,19 @@ def command(
         timeout_graceful_shutdown=round(loaded.config.gateway.drain_seconds) + ABORT_SECONDS,
         log_config=None,
     )
-    server = Server(config, gateway, _banner(loaded, environ, listen_port, dev=dev))
+    banner = _banner(loaded, environ, listen_port, dev=dev)
     with bound(host, listen_port) as listener:
-        try:
-            server.run([listener])
-        except SystemExit:  # uvicorn's word for an application that doesn't start
-            raise Ended("The gateway could not start.") from None
-    raise SystemExit(server.exit_code)
+
+        def serve(first: bool) -> int:
+            server = Server(config, gateway, banner if first else "")
+            try:
+                server.run([listener])
+            except SystemExit:  # uvicorn's word for an application that doesn't start
+                raise Ended("The gateway could not start.") from None
+            return server.exit_code
+
+        code = serve(True) if workers == 1 else Workers(workers, serve).run()
+    raise SystemExit(code)
 
 
 def _log_to_stderr(level: str) -> None:

@@ -40,7 +40,7 @@ class Server(uvicorn.Server):
     Args:
         config: uvicorn's settings.
         gateway: What is served.
-        banner: What to print once it is.
+        banner: What to print once it is, if anything.
 
     Attributes:
         exit_code: How the process is to end.
@@ -86,7 +86,8 @@ class Server(uvicorn.Server):
             raise _cannot_listen(str(self.config.host), self.config.port, error) from None
         await super().startup(sockets)
         with suppress(OutputFailed):  # a gateway serves, whether somebody reads this or not
-            echo(self._banner)
+            if self._banner:
+                echo(self._banner)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:

@@ -1,8 +1,10 @@
-"""``zero sessions``: stored conversations, listed, shown, emptied, removed."""
+"""``zero sessions``: stored conversations, listed, shown, emptied, removed, verified."""
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from time import time
 
 import click
@@ -33,7 +35,7 @@ _yes = click.option("--yes", "-y", is_flag=True, help="Don't ask.")
 
 @click.group("sessions", epilog=examples("zero sessions list", "zero sessions show agent:main:notes"))
 def command() -> None:
-    """List sessions, show one, reset one, delete one. A bare KEY means the default agent's session."""
+    """List sessions, show one, reset one, delete one, verify all. A bare KEY means the default agent's session."""
 
 
 @command.command("list", epilog=examples("zero sessions list --agent beta", "zero sessions list --search chat --json"))
@@ -148,6 +150,40 @@ def delete(key: str, yes: bool, as_json: bool, where: Whereabouts) -> None:
         echo(f"{done.key} is deleted.")
     if not done.deleted:
         raise Ended(f"There is no session {done.key!r}.")
+
+
+@command.command("verify", epilog=examples("zero sessions verify", "zero sessions verify --json"))
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file. [ZERO_CONFIG_PATH]")
+@json_option
+def verify(config_file: Path | None, as_json: bool) -> None:
+    """Derive every hash of every stored message anew. Exits with 1 when something is not what was once stored.
+
+    Reads the store itself, whether a gateway runs or not.
+    """
+    from app.config import config_path, load
+    from app.engines.registry import registered_engines
+    from app.machinery import session_store
+    from app.sessions.store import StoreError, Verification
+
+    async def derive() -> Verification:
+        loaded = load(config_file or config_path(os.environ), os.environ, registered_engines())
+        store = session_store(loaded.config.session.store, os.environ)
+        try:
+            return await store.verify()
+        except StoreError as error:
+            raise Ended(str(error)) from None
+        finally:
+            await store.close()
+
+    found = run(derive())
+    if as_json:
+        print_json(found)
+    else:
+        for fault in found.faults:
+            echo(f"{fault.session_key}  {fault.message_id}: {fault.problem}")
+        echo(f"{found.sessions} session(s), {found.messages} message(s), {len(found.faults)} fault(s).")
+    if found.faults:
+        raise Ended("The store is damaged. Restore it from a copy, or delete the sessions that are named.")
 
 
 def _confirm(question: str, *, yes: bool) -> None:

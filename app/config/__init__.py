@@ -7,7 +7,7 @@ or sessions. Rules: design.md, Configuration.
 from __future__ import annotations
 
 from .agent_id import agent_id
-from .agent_profile import AgentProfile, ToolPolicy, agent_profiles, default_agent_id
+from .agent_profile import AgentProfile, ToolPolicy, Window, agent_profiles, default_agent_id
 from .display import displayed, value_at
 from .edition import Change, edit
 from .error import ConfigError, RuleError
@@ -16,12 +16,26 @@ from .key_path import KeyPath, dotted, key_path
 from .loading import LoadedConfig, load
 from .location import bind_host, config_path, port, state_dir
 from .model_ref import BUILT_IN_PROVIDERS, ModelRef, model_ref
-from .structs import Auth, ChatCompletions, Config, Cors, FetchImages, Gateway, Provider, RateLimit, Remote
+from .structs import (
+    SQLITE,
+    Auth,
+    ChatCompletions,
+    Config,
+    Cors,
+    FetchImages,
+    Gateway,
+    Provider,
+    RateLimit,
+    Remote,
+    Session,
+    SessionReset,
+)
 from .substitution import escape
 from .watching import watch
 
 __all__ = [
     "BUILT_IN_PROVIDERS",
+    "SQLITE",
     "AgentProfile",
     "Auth",
     "Change",
@@ -38,7 +52,10 @@ __all__ = [
     "RateLimit",
     "Remote",
     "RuleError",
+    "Session",
+    "SessionReset",
     "ToolPolicy",
+    "Window",
     "agent_id",
     "agent_profiles",
     "bind_host",

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from .agent_id import MAIN_AGENT
 from .json_value import JsonValue
-from .model_ref import NO_MODEL, ModelRef, model_ref
-from .structs import Agent, AgentDefaults, Config, ModelChain, Tools
+from .model_ref import BUILT_IN_WINDOWS, NO_MODEL, ModelRef, model_ref
+from .structs import Agent, CatalogModel, Config, ModelChain, Tools
 
 
 class ToolPolicy(Struct, frozen=True, kw_only=True):
@@ -27,8 +27,18 @@ class ToolPolicy(Struct, frozen=True, kw_only=True):
         return tool not in self.deny and (self.allow is None or tool in self.allow)
 
 
+class Window(Struct, frozen=True):
+    """Bound what a model is sent: tokens of prompt and answer together, and of its longest answer where it is known."""
+
+    tokens: int
+    answer: int | None = None
+
+
 class AgentProfile(Struct, frozen=True, kw_only=True):
-    """Hold everything a run needs to know about its agent; ``id`` is in lower case, the timeout in seconds."""
+    """Hold everything a run needs to know about its agent; ``id`` is in lower case, the timeout in seconds.
+
+    A model that isn't among ``windows`` is sent whatever there is.
+    """
 
     id: str
     name: str
@@ -39,6 +49,7 @@ class AgentProfile(Struct, frozen=True, kw_only=True):
     params: Mapping[str, JsonValue] = {}
     timeout_seconds: float = 600.0
     max_concurrent: int | None = None
+    windows: Mapping[ModelRef, Window] = {}
 
 
 def agent_profiles(config: Config) -> dict[str, AgentProfile]:
@@ -50,7 +61,7 @@ def agent_profiles(config: Config) -> dict[str, AgentProfile]:
     Returns:
         The agents by id, in the order of the list; one called "main" when the list is empty.
     """
-    profiles = (_profile(agent, config.agents.defaults) for agent in _listed(config))
+    profiles = (_profile(agent, config) for agent in _listed(config))
     return {profile.id: profile for profile in profiles}
 
 
@@ -75,7 +86,8 @@ def _listed(config: Config) -> tuple[Agent, ...]:
     return config.agents.list or (Agent(id=MAIN_AGENT),)
 
 
-def _profile(agent: Agent, defaults: AgentDefaults) -> AgentProfile:
+def _profile(agent: Agent, config: Config) -> AgentProfile:
+    defaults = config.agents.defaults
     model, fallbacks = _models(agent.model if agent.model is not None else defaults.model)
     prompt = agent.system_prompt if agent.system_prompt is not None else defaults.system_prompt
     return AgentProfile(
@@ -88,6 +100,7 @@ def _profile(agent: Agent, defaults: AgentDefaults) -> AgentProfile:
         params={**defaults.params, **agent.params},
         timeout_seconds=agent.timeout_seconds if agent.timeout_seconds is not None else defaults.timeout_seconds,
         max_concurrent=agent.max_concurrent if agent.max_concurrent is not None else defaults.max_concurrent,
+        windows=_windows((model, *fallbacks), agent.context_tokens or defaults.context_tokens, config),
     )
 
 
@@ -97,6 +110,24 @@ def _models(model: str | ModelChain | None) -> tuple[ModelRef, tuple[ModelRef, .
     if isinstance(model, str):
         return model_ref(model), ()
     return model_ref(model.primary), tuple(model_ref(fallback) for fallback in model.fallbacks)
+
+
+def _windows(models: tuple[ModelRef, ...], bound: int | None, config: Config) -> dict[ModelRef, Window]:
+    """Return how much each model may be sent: what it has room for, or less where the configuration says so."""
+    found: dict[ModelRef, Window] = {}
+    for model in models:
+        listed = _listed_model(model, config)
+        known = listed.context_window if listed is not None else BUILT_IN_WINDOWS.get(str(model))
+        bounds = [tokens for tokens in (known, bound) if tokens is not None]
+        if bounds:
+            found[model] = Window(min(bounds), listed.max_tokens if listed is not None else None)
+    return found
+
+
+def _listed_model(model: ModelRef, config: Config) -> CatalogModel | None:
+    provider = config.models.providers.get(model.provider)
+    entries = (provider.models or ()) if provider is not None else ()
+    return next((one for one in entries if isinstance(one, CatalogModel) and one.id == model.model), None)
 
 
 def _tools(own: Tools, defaults: Tools) -> ToolPolicy:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from ipaddress import ip_address, ip_network
+from typing import TypeGuard
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,7 +21,7 @@ from .json_value import JsonValue
 from .key_path import KeyPath, dotted
 from .location import host_of
 from .model_ref import BUILT_IN_PROVIDERS, is_model_id, is_provider_name, model_ref
-from .structs import AgentOptions, Auth, Config, FetchImages, Gateway, ModelChain, Provider, Remote
+from .structs import SQLITE, AgentOptions, Auth, Config, FetchImages, Gateway, ModelChain, Provider, Remote, Session
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_PARAMS = frozenset({"model", "messages", "n", "stream", "user"})
@@ -28,10 +30,12 @@ _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "proxy-authenticate", "cookie"})
-_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_HOST_PATTERN = re.compile(
-    r"\*|(?:\*\.)?(?:[A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?"
-)
+_NUMBERED = r"(?P<address>[0-9.]+|\[[0-9A-Fa-f:.]+\])"
+_PORT = r"(?::(?P<port>[1-9][0-9]{0,4}))?"
+_ORIGIN = re.compile(rf"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:{_NUMBERED}|[A-Za-z0-9._-]+){_PORT}")
+_HOST_PATTERN = re.compile(rf"(?:{_NUMBERED}|(?:\*\.)?(?:[A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+){_PORT}")
+_USUAL_PORTS = {"http": "80", "https": "443"}
+_LAST_PORT = 65535
 _HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
 
 
@@ -49,6 +53,8 @@ def check(config: Config, engines: Collection[str] = ()) -> None:
     for name, provider in config.models.providers.items():
         _check_provider(name, provider, ("models", "providers", name), {*BUILT_IN_PROVIDERS, *engines})
     _check_agents(config)
+    _check_session(config.session)
+    _check_store(config.session.store)
     known: dict[str, tuple[str, ...] | None] = {**dict.fromkeys(engines), **BUILT_IN_PROVIDERS}
     known.update({name: provider.model_ids() for name, provider in config.models.providers.items()})
     for path, text in _model_refs(config):
@@ -81,7 +87,7 @@ def _check_gateway(gateway: Gateway) -> None:
         ("gateway", "http", "endpoints", "chatCompletions", "sessionHeaders"),
     )
     for index, origin in enumerate(gateway.http.cors.origins):
-        if not _ORIGIN.fullmatch(origin):
+        if not _is_origin(origin):
             raise RuleError(
                 ("gateway", "http", "cors", "origins", index),
                 "not the origin of a web page",
@@ -105,13 +111,28 @@ def _check_networks(networks: tuple[str, ...], owner: KeyPath) -> None:
 
 def _check_fetch_images(settings: FetchImages, path: KeyPath) -> None:
     for index, host in enumerate(settings.allow_hosts):
-        if not _HOST_PATTERN.fullmatch(host):
+        if host != "*" and not _sane(_HOST_PATTERN.fullmatch(host)):
             raise RuleError(
                 (*path, "allowHosts", index),
                 "not a host",
                 'Write "images.example.com", "*.example.com", with a port if need be, or "*" for every public one.',
             )
     _check_networks(settings.private_networks, (*path, "privateNetworks"))
+
+
+def _is_origin(text: str) -> bool:
+    """Tell whether a browser could spell an origin like this: without its scheme's usual port, for one."""
+    match = _ORIGIN.fullmatch(text)
+    return _sane(match) and match["port"] != _USUAL_PORTS.get(match["scheme"].lower(), "")
+
+
+def _sane(match: re.Match[str] | None) -> TypeGuard[re.Match[str]]:
+    """Tell whether what was matched has an address and a port that there can be, as far as it has any."""
+    if match is None or int(match["port"] or 0) > _LAST_PORT:
+        return False
+    with suppress(ValueError):
+        return not match["address"] or bool(ip_address(match["address"].strip("[]")))
+    return False
 
 
 def _check_secrets(holder: Auth | Remote, owner: KeyPath) -> None:
@@ -185,6 +206,19 @@ def _check_session_headers(headers: tuple[str, ...], path: KeyPath) -> None:
         seen.add(name)
 
 
+def _check_store(store: str) -> None:
+    # What is behind the scheme is for PostgreSQL's own library to read: it may name several hosts, a socket, a service.
+    scheme, _, rest = store.partition("://")
+    well_formed = scheme in ("postgresql", "postgres") and rest and store.isprintable() and " " not in store
+    if store != SQLITE and not well_formed:
+        raise RuleError(
+            ("session", "store"),
+            f'neither "{SQLITE}" nor the address of a PostgreSQL database',
+            'Write the address like "postgresql://user:password@db.example.com/zero", with special characters of the '
+            "password percent-encoded.",
+        )
+
+
 def _check_base_url(url: str, path: KeyPath) -> None:
     _check_url(url, path, ("http", "https"), "https://api.example.com/v1")
 
@@ -235,6 +269,22 @@ def _check_agents(config: Config) -> None:
         if agent.default and default is not None:
             raise RuleError((*place, "default"), f"{dotted(default)} is the default already", "Keep one of the two.")
         default = place if agent.default else default
+
+
+def _check_session(session: Session) -> None:
+    if session.reset.mode == "none" and session.reset.idle_minutes is not None:
+        raise RuleError(
+            ("session", "reset", "idleMinutes"),
+            'it says nothing as long as mode is "none"',
+            'Set session.reset.mode to "idle" or "daily".',
+        )
+    for index, trigger in enumerate(session.reset_triggers):
+        if not trigger.isprintable() or " " in trigger:
+            raise RuleError(
+                ("session", "resetTriggers", index),
+                "a command is one word",
+                'Write it without blanks, like "/new".',
+            )
 
 
 def _model_refs(config: Config) -> Iterator[tuple[KeyPath, str]]:

@@ -15,6 +15,9 @@ from msgspec import Struct
 BUILT_IN_PROVIDERS: Mapping[str, tuple[str, ...]] = MappingProxyType({"echo": ("echo",), "local": ("smollm2",)})
 """Providers that need no entry, and their models."""
 
+BUILT_IN_WINDOWS: Mapping[str, int] = MappingProxyType({"local/smollm2": 4096})
+"""How many tokens they have room for, prompt and answer together, where that is bounded."""
+
 _PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 

@@ -14,9 +14,13 @@ from .json_value import JsonValue
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
+Hour = Annotated[int, Meta(ge=0, le=23)]
 Seconds = Annotated[float, Meta(gt=0)]
 SecondsOrOff = Annotated[float, Meta(ge=0)]
 Name = Annotated[str, Meta(min_length=1)]
+
+SQLITE = "sqlite"
+"""What ``session.store`` says when sessions are kept in a file of the state directory."""
 
 HIDDEN = "***"
 """What a secret looks like in ``repr()``."""
@@ -69,6 +73,7 @@ class ChatCompletions(Section, frozen=True, kw_only=True):
     """Switch the chat completions API on and set its bounds; a keepalive of 0 seconds is off.
 
     ``session_headers`` are names of headers that mean the same as ``x-zero-session-key``, in the order of precedence.
+    ``idempotency_seconds`` is how long an answer is kept under the ``Idempotency-Key`` that it was asked for with.
     """
 
     enabled: bool = False
@@ -77,6 +82,7 @@ class ChatCompletions(Section, frozen=True, kw_only=True):
     session_headers: tuple[str, ...] = ()
     max_body_bytes: Count = 20_000_000
     keepalive_seconds: SecondsOrOff = 15.0
+    idempotency_seconds: Seconds = 86_400.0
 
 
 class Endpoints(Section, frozen=True, kw_only=True):
@@ -148,6 +154,7 @@ class AgentOptions(Section, frozen=True, kw_only=True):
     tools: Tools = Tools()
     params: dict[str, JsonValue] = {}
     max_concurrent: Count | None = None
+    context_tokens: Count | None = None
 
 
 class AgentDefaults(AgentOptions, frozen=True, kw_only=True):
@@ -215,10 +222,29 @@ class Models(Section, frozen=True, kw_only=True):
     providers: dict[str, Provider] = {}
 
 
-class Session(Section, frozen=True, kw_only=True):
-    """Choose where sessions are kept."""
+class SessionReset(Section, frozen=True, kw_only=True):
+    """Say when a session begins anew by itself: at an hour of the day, after so many idle minutes, or never."""
 
-    store: Literal["sqlite"] = "sqlite"
+    mode: Literal["none", "daily", "idle"] = "none"
+    at_hour: Hour = 4
+    idle_minutes: Count | None = None
+
+
+class Session(SecretSection, frozen=True, kw_only=True):
+    """Choose where sessions are kept, when they begin anew, and how many of their first turns an engine always sees.
+
+    ``store`` is "sqlite" or the address of a PostgreSQL database, which has a password in it.
+    """
+
+    _secrets: ClassVar[frozenset[str]] = frozenset({"store"})
+
+    store: str = SQLITE
+    pinned_turns: Annotated[int, Meta(ge=0)] = 1
+    reset: SessionReset = SessionReset()
+    reset_triggers: tuple[Name, ...] = ("/new", "/reset")
+
+    def _shown(self, name: str, value: object) -> object:
+        return value if value == SQLITE else super()._shown(name, value)
 
 
 class Config(Section, frozen=True, kw_only=True):

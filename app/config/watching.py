@@ -34,8 +34,8 @@ async def watch(
 ) -> None:
     """Follow the files until cancelled; apply what is valid and safe.
 
-    A broken edit is logged and changes nothing. A change of ``gateway.*`` is logged as needing a restart, and the rest
-    is applied with the running gateway section.
+    A broken edit is logged and changes nothing. A change of ``gateway.*`` or ``session.store`` is logged as
+    needing a restart, and the rest is applied with those that run.
 
     Args:
         loaded: The configuration that runs.
@@ -108,7 +108,11 @@ class _Follower:
     def _take(self, fresh: LoadedConfig) -> None:
         if replace(fresh.written_gateway, remote=self._written_gateway.remote) != self._written_gateway:
             self._log.warning("gateway.* in %s was changed: restart the gateway to apply it.", fresh.path)
-        fresh = replace(fresh, config=replace(fresh.config, gateway=self._running.config.gateway))
+        running = self._running.config
+        if fresh.config.session.store != running.session.store:
+            self._log.warning("session.store in %s was changed: restart the gateway to apply it.", fresh.path)
+        session = replace(fresh.config.session, store=running.session.store)
+        fresh = replace(fresh, config=replace(fresh.config, gateway=running.gateway, session=session))
         if fresh.config == self._running.config:
             return
         try:

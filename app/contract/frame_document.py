@@ -41,7 +41,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         name: As in a request's `method`.
         params: The struct of its params.
-        results: The structs of its answers. Nearly always one.
+        results: The structs of its answers. Nearly always one. A list has no struct, but a type.
         accepted: The struct of an earlier answer under the same id, if there is one.
         scope: What a connection must be allowed. Empty for the handshake.
         side_effects: Whether repeating the request would do it again; if so, `params` has an `idempotency_key`.
@@ -52,7 +52,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     params: type[msgspec.Struct]
-    results: tuple[type[msgspec.Struct], ...]
+    results: tuple[Any, ...]
     accepted: type[msgspec.Struct] | None
     scope: str
     side_effects: bool
@@ -165,7 +165,7 @@ def _method(operation: _Operation, schemas: dict[str, _Schema]) -> Method:
     return Method(
         name=operation.method,
         params=params,
-        results=tuple(_struct(name) for name in results),
+        results=tuple(getattr(frames, name) for name in results),
         accepted=_struct(operation.accepted) if operation.accepted else None,
         scope=operation.scope,
         side_effects=operation.side_effects,

@@ -786,7 +786,24 @@ class ModelsListResult(Struct, kw_only=True):
     models: list[ModelChoice]
 
 
+class PluginApprovalListParams(Strict, kw_only=True):
+    pass
+
+
+PluginApprovalListResult: TypeAlias = Annotated[
+    list[dict[str, Any]], Meta(max_length=0)
+]
+
+
 ProtocolFeature: TypeAlias = Annotated[str, Meta(max_length=128, min_length=1)]
+
+
+class QuestionListParams(Strict, kw_only=True):
+    pass
+
+
+class QuestionListResult(Struct, kw_only=True):
+    questions: Annotated[list[dict[str, Any]], Meta(max_length=0)]
 
 
 class RequestErrorDetails(Struct, kw_only=True):
@@ -1067,6 +1084,13 @@ class StatusSessions(Struct, kw_only=True):
     )
 
 
+class SystemPresenceParams(Strict, kw_only=True):
+    pass
+
+
+SystemPresenceResult: TypeAlias = Annotated[list[dict[str, Any]], Meta(max_length=0)]
+
+
 class TickEvent(Strict, kw_only=True):
     ts: Annotated[int, Meta(ge=0)]
 
@@ -1098,4 +1122,4 @@ class UnknownAgentIdErrorDetails(Strict, kw_only=True):
     code: Literal['UNKNOWN_AGENT_ID'] = 'UNKNOWN_AGENT_ID'
 
 
-FRAMES_SHA256 = "7d951d985713467d5858c2986e946c78330d97bfb6605f98bf04d4baa006a9d5"
+FRAMES_SHA256 = "47abac0b62a1e7bf02709cd0a60531ec29cb2aa36e4b9b854b98d54ef88acf93"

@@ -69,13 +69,13 @@ class ChatCompletionFunctionCallOption(Struct, kw_only=True):
 
 class ChatCompletionFunctions(Struct, kw_only=True):
     name: FunctionName
-    description: str | UnsetType = UNSET
-    parameters: FunctionParameters | UnsetType = UNSET
+    description: str | None | UnsetType = UNSET
+    parameters: FunctionParameters | None | UnsetType = UNSET
 
 
 class ChatCompletionImageUrl(Struct, kw_only=True):
     url: ImageAddress
-    detail: ImageDetail | UnsetType = UNSET
+    detail: ImageDetail | None | UnsetType = UNSET
 
 
 class ChatCompletionInputAudio(Struct, kw_only=True):
@@ -84,9 +84,9 @@ class ChatCompletionInputAudio(Struct, kw_only=True):
 
 
 class ChatCompletionInputFile(Struct, kw_only=True):
-    filename: str | UnsetType = UNSET
-    file_data: str | UnsetType = UNSET
-    file_id: str | UnsetType = UNSET
+    filename: str | None | UnsetType = UNSET
+    file_data: str | None | UnsetType = UNSET
+    file_id: str | None | UnsetType = UNSET
 
 
 class ChatCompletionLogprobs(Struct, kw_only=True):
@@ -167,15 +167,15 @@ class ChatCompletionRequestAssistantMessage(Struct, kw_only=True, tag_field='rol
         str | ChatCompletionRequestAssistantMessageContentParts | None | UnsetType
     ) = UNSET
     refusal: str | None | UnsetType = UNSET
-    name: str | UnsetType = UNSET
+    name: str | None | UnsetType = UNSET
     audio: ChatCompletionRequestAssistantAudio | None | UnsetType = UNSET
-    tool_calls: ChatCompletionMessageToolCalls | UnsetType = UNSET
+    tool_calls: ChatCompletionMessageToolCalls | None | UnsetType = UNSET
     function_call: ChatCompletionMessageFunctionCall | None | UnsetType = UNSET
 
 
 class ChatCompletionRequestDeveloperMessage(Struct, kw_only=True, tag_field='role', tag='developer'):
     content: ChatCompletionTextContent
-    name: str | UnsetType = UNSET
+    name: str | None | UnsetType = UNSET
 
 
 class ChatCompletionRequestFunctionMessage(Struct, kw_only=True, tag_field='role', tag='function'):
@@ -185,28 +185,28 @@ class ChatCompletionRequestFunctionMessage(Struct, kw_only=True, tag_field='role
 
 class ChatCompletionRequestMessageContentPartAudio(Struct, kw_only=True, tag_field='type', tag='input_audio'):
     input_audio: ChatCompletionInputAudio
-    prompt_cache_breakpoint: PromptCacheBreakpointParam | UnsetType = UNSET
+    prompt_cache_breakpoint: PromptCacheBreakpointParam | None | UnsetType = UNSET
 
 
 class ChatCompletionRequestMessageContentPartFile(Struct, kw_only=True, tag_field='type', tag='file'):
     file: ChatCompletionInputFile
-    prompt_cache_breakpoint: PromptCacheBreakpointParam | UnsetType = UNSET
+    prompt_cache_breakpoint: PromptCacheBreakpointParam | None | UnsetType = UNSET
 
 
 class ChatCompletionRequestMessageContentPartImage(Struct, kw_only=True, tag_field='type', tag='image_url'):
     image_url: ChatCompletionImageUrl
-    prompt_cache_breakpoint: PromptCacheBreakpointParam | UnsetType = UNSET
+    prompt_cache_breakpoint: PromptCacheBreakpointParam | None | UnsetType = UNSET
 
 
 class ChatCompletionRequestMessageContentPartInputImage(Struct, kw_only=True, tag_field='type', tag='input_image'):
     image_url: ImageAddress
-    detail: ImageDetail | UnsetType = UNSET
-    prompt_cache_breakpoint: PromptCacheBreakpointParam | UnsetType = UNSET
+    detail: ImageDetail | None | UnsetType = UNSET
+    prompt_cache_breakpoint: PromptCacheBreakpointParam | None | UnsetType = UNSET
 
 
 class ChatCompletionRequestMessageContentPartInputText(Struct, kw_only=True, tag_field='type', tag='input_text'):
     text: str
-    prompt_cache_breakpoint: PromptCacheBreakpointParam | UnsetType = UNSET
+    prompt_cache_breakpoint: PromptCacheBreakpointParam | None | UnsetType = UNSET
 
 
 class ChatCompletionRequestMessageContentPartRefusal(Struct, kw_only=True, tag_field='type', tag='refusal'):
@@ -215,7 +215,7 @@ class ChatCompletionRequestMessageContentPartRefusal(Struct, kw_only=True, tag_f
 
 class ChatCompletionRequestMessageContentPartText(Struct, kw_only=True, tag_field='type', tag='text'):
     text: str
-    prompt_cache_breakpoint: PromptCacheBreakpointParam | UnsetType = UNSET
+    prompt_cache_breakpoint: PromptCacheBreakpointParam | None | UnsetType = UNSET
 
 
 ChatCompletionRequestAssistantMessageContentPart: TypeAlias = ChatCompletionRequestMessageContentPartText | ChatCompletionRequestMessageContentPartRefusal
@@ -228,7 +228,7 @@ ChatCompletionRequestAssistantMessageContentParts: TypeAlias = Annotated[
 
 class ChatCompletionRequestSystemMessage(Struct, kw_only=True, tag_field='role', tag='system'):
     content: ChatCompletionTextContent
-    name: str | UnsetType = UNSET
+    name: str | None | UnsetType = UNSET
 
 
 class ChatCompletionRequestToolMessage(Struct, kw_only=True, tag_field='role', tag='tool'):
@@ -238,7 +238,7 @@ class ChatCompletionRequestToolMessage(Struct, kw_only=True, tag_field='role', t
 
 class ChatCompletionRequestUserMessage(Struct, kw_only=True, tag_field='role', tag='user'):
     content: str | ChatCompletionRequestUserMessageContentParts
-    name: str | UnsetType = UNSET
+    name: str | None | UnsetType = UNSET
 
 
 ChatCompletionRequestMessage: TypeAlias = ChatCompletionRequestDeveloperMessage | ChatCompletionRequestSystemMessage | ChatCompletionRequestUserMessage | ChatCompletionRequestAssistantMessage | ChatCompletionRequestToolMessage | ChatCompletionRequestFunctionMessage
@@ -265,8 +265,8 @@ class ChatCompletionResponseMessage(Struct, kw_only=True):
 
 
 class ChatCompletionStreamOptions(Struct, kw_only=True):
-    include_usage: bool | UnsetType = UNSET
-    include_obfuscation: bool | UnsetType = UNSET
+    include_usage: bool | None | UnsetType = UNSET
+    include_obfuscation: bool | None | UnsetType = UNSET
 
 
 class ChatCompletionStreamResponseDelta(Struct, kw_only=True):
@@ -284,7 +284,7 @@ class ChatCompletionStreamResponseDelta(Struct, kw_only=True):
 class ChatCompletionTextOnlyPart(Struct, kw_only=True):
     type: TextPartType
     text: str
-    prompt_cache_breakpoint: PromptCacheBreakpointParam | UnsetType = UNSET
+    prompt_cache_breakpoint: PromptCacheBreakpointParam | None | UnsetType = UNSET
 
 
 ChatCompletionTextOnlyParts: TypeAlias = Annotated[
@@ -346,7 +346,7 @@ class CreateChatCompletionRequest(Struct, kw_only=True):
     messages: Annotated[list[ChatCompletionRequestMessage], Meta(min_length=1)]
     stream: bool | None | UnsetType = UNSET
     stream_options: ChatCompletionStreamOptions | None | UnsetType = UNSET
-    user: str | UnsetType = UNSET
+    user: str | None | UnsetType = UNSET
     store: bool | None | UnsetType = UNSET
     metadata: Metadata | None | UnsetType = UNSET
     n: Annotated[int, Meta(ge=1, le=128)] | None | UnsetType = UNSET
@@ -367,29 +367,30 @@ class CreateChatCompletionRequest(Struct, kw_only=True):
     logit_bias: LogitBias | None | UnsetType = UNSET
     logprobs: bool | None | UnsetType = UNSET
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None | UnsetType = UNSET
-    response_format: ResponseFormat | UnsetType = UNSET
-    tools: list[ChatCompletionToolDefinition] | UnsetType = UNSET
-    tool_choice: ChatCompletionToolChoiceOption | UnsetType = UNSET
-    parallel_tool_calls: bool | UnsetType = UNSET
+    response_format: ResponseFormat | None | UnsetType = UNSET
+    tools: list[ChatCompletionToolDefinition] | None | UnsetType = UNSET
+    tool_choice: ChatCompletionToolChoiceOption | None | UnsetType = UNSET
+    parallel_tool_calls: bool | None | UnsetType = UNSET
     functions: (
         Annotated[list[ChatCompletionFunctions], Meta(max_length=128, min_length=1)]
+        | None
         | UnsetType
     ) = UNSET
-    function_call: FunctionCallMode | ChatCompletionFunctionCallOption | UnsetType = (
-        UNSET
-    )
+    function_call: (
+        FunctionCallMode | ChatCompletionFunctionCallOption | None | UnsetType
+    ) = UNSET
     reasoning_effort: ReasoningEffort | None | UnsetType = UNSET
     verbosity: Verbosity | None | UnsetType = UNSET
     modalities: list[OutputModality] | None | UnsetType = UNSET
     audio: ChatCompletionAudioParam | None | UnsetType = UNSET
     prediction: PredictionContent | None | UnsetType = UNSET
-    web_search_options: WebSearchOptions | UnsetType = UNSET
+    web_search_options: WebSearchOptions | None | UnsetType = UNSET
     moderation: ModerationParam | None | UnsetType = UNSET
     service_tier: ServiceTier | None | UnsetType = UNSET
     safety_identifier: Annotated[str, Meta(max_length=64)] | None | UnsetType = UNSET
     prompt_cache_key: str | None | UnsetType = UNSET
     prompt_cache_retention: PromptCacheRetention | None | UnsetType = UNSET
-    prompt_cache_options: PromptCacheOptionsParam | UnsetType = UNSET
+    prompt_cache_options: PromptCacheOptionsParam | None | UnsetType = UNSET
 
 
 class CreateChatCompletionResponse(Struct, kw_only=True):
@@ -437,8 +438,8 @@ class CustomToolGrammarFormat(Strict, kw_only=True, tag_field='type', tag='gramm
 
 class CustomToolProperties(Struct, kw_only=True):
     name: str
-    description: str | UnsetType = UNSET
-    format: CustomToolFormat | UnsetType = UNSET
+    description: str | None | UnsetType = UNSET
+    format: CustomToolFormat | None | UnsetType = UNSET
 
 
 class CustomToolTextFormat(Strict, kw_only=True, tag_field='type', tag='text'):
@@ -479,8 +480,8 @@ FunctionName: TypeAlias = Annotated[
 
 class FunctionObject(Struct, kw_only=True):
     name: FunctionName
-    description: str | UnsetType = UNSET
-    parameters: FunctionParameters | UnsetType = UNSET
+    description: str | None | UnsetType = UNSET
+    parameters: FunctionParameters | None | UnsetType = UNSET
     strict: bool | None | UnsetType = UNSET
 
 
@@ -602,8 +603,8 @@ class ResponseFormatJsonSchema(Struct, kw_only=True, tag_field='type', tag='json
 
 class ResponseFormatJsonSchemaDefinition(Struct, kw_only=True):
     name: FunctionName
-    description: str | UnsetType = UNSET
-    schema: ResponseFormatJsonSchemaSchema | UnsetType = UNSET
+    description: str | None | UnsetType = UNSET
+    schema: ResponseFormatJsonSchemaSchema | None | UnsetType = UNSET
     strict: bool | None | UnsetType = UNSET
 
 
@@ -658,4 +659,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "71804aa37386707310ba67f6f4ac5c922416ccb5ad36e4fdb2a4de62a91c01f1"
+CONTRACT_SHA256 = "62cf3195809a9bd2aef8ca5945f40b3829d54893654109425567bd4ed24ea245"

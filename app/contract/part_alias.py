@@ -58,7 +58,7 @@ def _plain_part(part: dict[str, Any]) -> dict[str, Any]:
     if part["type"] == "input_text":
         return {**part, "type": "text"}
     if part["type"] == "input_image":
-        image = {name: part[name] for name in ("detail",) if name in part}
+        image = {name: part[name] for name in ("detail",) if part.get(name) is not None}
         others = {name: value for name, value in part.items() if name not in ("type", "image_url", "detail")}
         return {"type": "image_url", "image_url": {"url": part["image_url"], **image}, **others}
     return part

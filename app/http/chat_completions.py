@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from time import time
 
 from litestar.types import Receive, Scope, Send
-from msgspec import UNSET
 
 from app.config import LoadedConfig
-from app.contract.models import ChatCompletionStreamOptions, CreateChatCompletionResponse
 from app.errors import GatewayError, InternalError
 from app.http.body import read_json_body
 from app.http.chat_request import decode_request, job_of, target_of
-from app.http.completion import encode_completion
+from app.http.completion import completion_of
 from app.http.disconnect import ClientDisconnected, until_disconnect
 from app.http.edge import identify, request_id_of
 from app.http.event_stream import EventStream
+from app.http.idempotency_key import idempotency_key
+from app.http.keyed_answers import KeyedAnswers
 from app.http.request_headers import RequestHeaders
 from app.http.response import send_response
 from app.runs.answer import Answer
 from app.runs.job import Job
 from app.runs.run import Runs
+from app.sessions.idempotency import IdempotencyRecords
 
 _log = logging.getLogger("zero.http")
 
@@ -33,11 +33,14 @@ class ChatCompletions:
     Args:
         runs: Executes them.
         current: Returns the configuration in force.
+        records: Keeps what was answered under which ``Idempotency-Key``.
     """
 
-    def __init__(self, runs: Runs, current: Callable[[], LoadedConfig]) -> None:
+    def __init__(self, runs: Runs, current: Callable[[], LoadedConfig], records: IdempotencyRecords) -> None:
         self._runs = runs
         self._current = current
+        settings = current().config.gateway.http.endpoints.chat_completions
+        self._keyed = KeyedAnswers(runs, records, settings.idempotency_seconds)
 
     async def create(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the request, run it, answer.
@@ -53,31 +56,26 @@ class ChatCompletions:
             request = decode_request(body)
             target = target_of(request, headers, snapshot, settings)
             job = job_of(request, body, headers, target)
+            key = idempotency_key(headers)
             identify(scope, agent_id=target.agent.id, session_key=target.session_key, run_id=job.run_id)
-            if request.stream:
+            if key is not None:
+                await self._keyed.answer(key, job, body, scope, receive, send, settings.keepalive_seconds)
+            elif request.stream:
                 await self._stream(job, scope, receive, send, settings.keepalive_seconds)
             else:
                 answer = await until_disconnect(receive, self._runs.execute(job))
-                origin = (("x-zero-usage", "estimated"),) if answer.estimated else ()
-                await send_response(send, 200, _completion(job, answer), headers=origin)
+                await send_response(send, 200, completion_of(job, answer), headers=_origin(answer))
         except ClientDisconnected:
             _log.info("request %s: the client went away", request_id_of(scope))
 
+    async def close(self) -> None:
+        """Stop the runs that go on without a client."""
+        await self._keyed.close()
+
     async def _stream(self, job: Job, scope: Scope, receive: Receive, send: Send, keepalive: float) -> None:
-        options = job.request.stream_options
-        stream = EventStream(
-            send,
-            id=_completion_id(job),
-            created=int(time()),
-            model=job.request.model,
-            include_usage=isinstance(options, ChatCompletionStreamOptions) and options.include_usage is True,
-            keepalive=keepalive,
-        )
+        stream = EventStream.to(job, send, keepalive)
         try:
-            answer = await until_disconnect(receive, self._runs.execute(job, stream))
-            assert answer.usage is not None, "a run counts or estimates"
-            beside = answer.extra.usage if answer.extra is not None else None
-            await stream.finish(answer.usage, estimated=answer.estimated, extra=beside)
+            await stream.complete(await until_disconnect(receive, self._runs.execute(job, stream)))
         except GatewayError as error:
             if not stream.started:
                 raise
@@ -94,21 +92,7 @@ class ChatCompletions:
             await stream.close()
 
 
-def _completion(job: Job, answer: Answer) -> bytes:
-    assert answer.usage is not None, "a run counts or estimates"
-    return encode_completion(
-        CreateChatCompletionResponse(
-            id=_completion_id(job),
-            created=int(time()),
-            model=job.request.model,
-            choices=answer.choices(),
-            usage=answer.usage,
-            service_tier=answer.service_tier if answer.service_tier is not None else UNSET,
-            system_fingerprint=answer.system_fingerprint if answer.system_fingerprint is not None else UNSET,
-        ),
-        answer.extra,
-    )
-
-
-def _completion_id(job: Job) -> str:
-    return f"chatcmpl-{job.run_id.removeprefix('run_')}"
+def _origin(answer: Answer) -> list[tuple[str, str]]:
+    """Return the headers that say where an answer's parts come from, if not from this run's engine."""
+    headers = [("x-zero-usage", "estimated")] if answer.estimated else []
+    return [*headers, ("idempotent-replayed", "true")] if answer.replayed else headers

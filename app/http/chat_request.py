@@ -14,9 +14,11 @@ import msgspec
 from app.config.structs import ChatCompletions
 from app.contract.decoding import BodyDecoder
 from app.contract.models import CreateChatCompletionRequest, PredictionContent
+from app.contract.nulls import fields_without_nulls, message_without_nulls
 from app.contract.part_alias import has_alias, plain_message, plain_prediction
 from app.contract.request_rules import check_request
 from app.errors import InvalidRequest
+from app.http.idempotency_key import is_retry
 from app.http.request_headers import RequestHeaders
 from app.routing.agent_name import normalized_id
 from app.routing.session_key import HEADER as SESSION_KEY_HEADER
@@ -83,11 +85,12 @@ def job_of(request: CreateChatCompletionRequest, body: bytes, headers: RequestHe
     raw_messages = _messages_decoder.decode(parameters["messages"])
     for name in _NOT_PARAMETERS:
         del parameters[name]
+    parameters = fields_without_nulls(parameters)
     system: list[Message] = []
     messages: list[Message] = []
     has_turn = False
     for position, (sent, slice_) in enumerate(zip(request.messages, raw_messages, strict=True)):
-        typed, raw = plain_message(sent, slice_)
+        typed, raw = plain_message(sent, message_without_nulls(sent, slice_))
         request.messages[position] = typed
         role = _role(typed)
         has_turn = has_turn or role in _TURN_ROLES
@@ -107,6 +110,7 @@ def job_of(request: CreateChatCompletionRequest, body: bytes, headers: RequestHe
         messages=tuple(messages),
         parameters=parameters,
         whole_history=_whole_history(headers),
+        retried=is_retry(headers),
         time_limit=None if request.stream else _read_timeout(headers),
         time_limit_name="the client (x-stainless-read-timeout)",
     )

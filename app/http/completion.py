@@ -1,16 +1,20 @@
 """Answers and chunks as JSON: the contract's structs, and what engines say beside them put back in its place.
 
-Pure. What the contract has a word for wins over what bears the same name beside it.
+Pure, but for the clock. What the contract has a word for wins over what bears the same name beside it.
 """
 
 from __future__ import annotations
 
+from time import time
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from app.contract.models import CreateChatCompletionResponse, CreateChatCompletionStreamResponse
+from app.runs.answer import Answer
 from app.runs.event import Extra, Fields
+from app.runs.job import Job
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -23,6 +27,28 @@ def encode_chunk(chunk: CreateChatCompletionStreamResponse, extra: Extra | None)
 def encode_completion(completion: CreateChatCompletionResponse, extra: Extra | None) -> bytes:
     """Return a whole answer as JSON."""
     return _encoder.encode(completion if extra is None else _with(completion, extra, "message"))
+
+
+def completion_id(job: Job) -> str:
+    """Return the id of a job's answer."""
+    return f"chatcmpl-{job.run_id.removeprefix('run_')}"
+
+
+def completion_of(job: Job, answer: Answer) -> bytes:
+    """Return a run's whole answer as JSON."""
+    assert answer.usage is not None, "a run counts or estimates"
+    return encode_completion(
+        CreateChatCompletionResponse(
+            id=completion_id(job),
+            created=int(time()),
+            model=job.request.model,
+            choices=answer.choices(),
+            usage=answer.usage,
+            service_tier=answer.service_tier if answer.service_tier is not None else UNSET,
+            system_fingerprint=answer.system_fingerprint if answer.system_fingerprint is not None else UNSET,
+        ),
+        answer.extra,
+    )
 
 
 def _with(answer: msgspec.Struct, extra: Extra, words: str) -> Fields:

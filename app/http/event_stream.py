@@ -7,27 +7,31 @@ section 3; what the SDKs trip over was measured in rivals-and-styles.md, part 4.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from time import time
+from typing import Final, Self
 
 from litestar.types import Send
 from msgspec import UNSET
 
-from app.contract.models import CompletionUsage, CreateChatCompletionStreamResponse
+from app.contract.models import ChatCompletionStreamOptions, CompletionUsage, CreateChatCompletionStreamResponse
 from app.errors import GatewayError
-from app.http.completion import encode_chunk
+from app.http.completion import completion_id, encode_chunk
 from app.http.error_response import error_body
+from app.runs.answer import Answer
 from app.runs.event import Event, Extra, Fields
+from app.runs.job import Job
 
 DONE: Final = b"data: [DONE]\n\n"
 KEEPALIVE: Final = b": keepalive\n\n"
 _FLUSH_BYTES: Final = 64 * 1024
 
-_HEADERS: Final = [
+HEADERS: Final = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache"),
     # nginx buffers answers by default; this header is how an answer asks it not to.
     (b"x-accel-buffering", b"no"),
-]
+)
+REPLAYED: Final = (b"idempotent-replayed", b"true")
 
 _LINE_ENDS: Final = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
 """Unicode's own line ends and their JSON escapes. SSE knows them as text, but clients that split decoded text don't."""
@@ -66,6 +70,7 @@ class EventStream:
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._last_write = self._loop.time()
+        self._replayed = False
         self._timer: asyncio.TimerHandle | None = None
         self._comment: asyncio.Task[None] | None = None
         self.started = False
@@ -73,8 +78,22 @@ class EventStream:
         if keepalive > 0:
             self._timer = self._loop.call_later(keepalive, self._on_timer)
 
+    @classmethod
+    def to(cls, job: Job, send: Send, keepalive: float) -> Self:
+        """Return the stream that answers a job."""
+        options = job.request.stream_options
+        return cls(
+            send,
+            id=completion_id(job),
+            created=int(time()),
+            model=job.request.model,
+            include_usage=isinstance(options, ChatCompletionStreamOptions) and options.include_usage is True,
+            keepalive=keepalive,
+        )
+
     async def on_event(self, event: Event) -> None:
         """Write an event's chunk, or keep it for a moment when the engine says that the next is coming already."""
+        self._replayed = self._replayed or event.replayed
         chunk = CreateChatCompletionStreamResponse(
             id=self._id,
             created=self._created,
@@ -95,6 +114,12 @@ class EventStream:
         """Write what ``on_event`` kept for a moment."""
         if self._buffer:
             await self._flush()
+
+    async def complete(self, answer: Answer) -> None:
+        """End the stream of a run that came to its end."""
+        assert answer.usage is not None, "a run counts or estimates"
+        beside = answer.extra.usage if answer.extra is not None else None
+        await self.finish(answer.usage, estimated=answer.estimated, extra=beside)
 
     async def finish(self, usage: CompletionUsage, *, estimated: bool = False, extra: Fields | None = None) -> None:
         """End a successful stream.
@@ -145,7 +170,8 @@ class EventStream:
         try:
             if not self.started:
                 self.started = True
-                await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                headers = [*HEADERS, REPLAYED] if self._replayed else list(HEADERS)
+                await self._send({"type": "http.response.start", "status": 200, "headers": headers})
             await self._send({"type": "http.response.body", "body": data, "more_body": not last})
         finally:
             self._sending = False

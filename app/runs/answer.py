@@ -53,6 +53,8 @@ class Answer:
         """The engine's own count, or ``None`` as long as it reported nothing (or nothing but zeros)."""
         self.estimated = False
         """Whether ``usage`` is, in the end, wholly or in part an estimate."""
+        self.replayed = False
+        """Whether it is one that was given before."""
         self.spent: CompletionUsage | None = None
         """What models counted that were asked before this one and failed."""
         self.service_tier: ServiceTier | None = None

@@ -22,9 +22,10 @@ from app.contract.models import CompletionUsage
 from app.errors import GatewayError, InternalError, RunAborted
 from app.runs.active import ActiveRun
 from app.runs.answer import Answer
+from app.runs.asking import Listener
 from app.runs.ending import Ending
 from app.runs.job import Job
-from app.runs.run import Listener, Runs
+from app.runs.run import Runs
 
 OnEnd = Callable[[Answer | GatewayError], None]
 

@@ -58,6 +58,8 @@ class Event(msgspec.Struct):
     extra: Extra | None = None
     more: bool = False
     """A hint from an engine that holds the next event in its hands already: a door may write both at once."""
+    replayed: bool = False
+    """Whether it is of an answer that was given before."""
 
 
 def text_event(text: str, *, index: int = 0, more: bool = False) -> Event:

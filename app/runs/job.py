@@ -23,6 +23,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         messages: Its other messages, in order; at least one of them from the user or a tool.
         parameters: Its other top-level fields as they were sent.
         whole_history: Whether ``messages`` is known to be the whole conversation, however short it is.
+        retried: Whether the client may have sent the same before, and not for the sake of another answer.
         time_limit: Seconds the caller is willing to wait, if it said so.
         time_limit_name: Where it said so, for the message when time is up.
     """
@@ -34,6 +35,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     parameters: Mapping[str, msgspec.Raw]
     whole_history: bool = False
+    retried: bool = False
     time_limit: float | None = None
     time_limit_name: str = "the client"
 

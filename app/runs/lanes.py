@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple
 
 from app.errors import RateLimited
@@ -68,6 +68,10 @@ class Lanes:
             yield
         finally:
             self._leave(key, lane)
+
+    def held(self, session_key: str) -> AbstractAsyncContextManager[None]:
+        """Give a session out to one run at a time; see ``SessionLeases``. In one process nobody else can have it."""
+        return self.enter(session_key)
 
     def statistics(self) -> LaneStatistics:
         """Return how full the lanes are now."""

@@ -8,58 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, Protocol, cast
+from time import time
 
-import msgspec
-
-from app.config import AgentProfile, ModelRef
-from app.contract.models import CompletionUsage
-from app.engines.engine import Engine
-from app.errors import EngineFailed, GatewayError, RunTimedOut, SessionMovedOn, StoreUnavailable
+from app.config import Session
+from app.errors import RunTimedOut, SessionMovedOn, StoreUnavailable
 from app.runs.active import ActiveRuns
 from app.runs.answer import Answer
-from app.runs.event import Event
+from app.runs.asking import Asking, EngineSource, Listener
 from app.runs.job import Job
 from app.runs.lanes import Lanes
-from app.runs.legacy_functions import with_tools
 from app.runs.prompt import system_messages
+from app.runs.repetition import RETRY_SECONDS, can_be_given_again, given_again, is_repetition
+from app.runs.reset_confirmation import confirmation
+from app.runs.sizing import Conversation
 from app.runs.token_count import added, counted
 from app.runs.tool_policy import check_tools
 from app.runs.tool_results import check_tool_results
-from app.runs.turn import Turn
 from app.sessions.changes import Changes
-from app.sessions.merge import Sent, merge
-from app.sessions.message import Message, digest
+from app.sessions.continuation import continued, turn_begins
+from app.sessions.leases import SessionLeases
+from app.sessions.message import Message
+from app.sessions.reset import IDLE_MINUTES, is_over
 from app.sessions.store import SessionConflict, SessionStore, StoredMessage, StoreError
 
 _log = logging.getLogger("zero.runs")
-
-_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
-
-_FAIRNESS = 64
-"""Events after which a run lets others go first, even if its engine never waits for anything."""
-
-
-class Listener(Protocol):
-    """A door that wants the answer while it grows."""
-
-    async def on_event(self, event: Event) -> None:
-        """Pass an event on. Returns when the next may come: this is where a slow reader holds the engine back."""
-        ...
-
-    async def flush(self) -> None:
-        """Pass on what was kept back for an event announced by ``more``, which turned out to say nothing."""
-        ...
-
-
-class EngineSource(Protocol):
-    """Where runs find engines."""
-
-    def engine_for(self, provider: str) -> Engine:
-        """Return the engine of a provider that the configuration knows."""
-        ...
 
 
 class Runs:
@@ -68,11 +42,21 @@ class Runs:
     Args:
         engines: Where the engines are.
         store: Where sessions are kept.
+        clock: Returns the time, in seconds since 1970.
+        settings: Returns the configuration's ``session`` in force.
     """
 
-    def __init__(self, engines: EngineSource, store: SessionStore) -> None:
-        self._engines = engines
+    def __init__(
+        self,
+        engines: EngineSource,
+        store: SessionStore,
+        clock: Callable[[], float] = time,
+        settings: Callable[[], Session] = Session,
+    ) -> None:
         self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._asking = Asking(engines, settings)
         self.active = ActiveRuns()
         """The runs under way, through whichever door."""
         self.changes = Changes()
@@ -113,93 +97,105 @@ class Runs:
                 if not job.target.stateful and agent.max_concurrent is None:
                     return await self._run(job, listener)
                 async with AsyncExitStack() as places:
+                    fence: int | None = None
                     if job.target.stateful:
-                        await places.enter_async_context(self._session_lanes.enter(job.target.session_key))
+                        fence = await self._held(places, job.target.session_key)
                     if agent.max_concurrent is not None:
                         lane = self._agent_lanes.enter(agent.id, width=agent.max_concurrent)
                         await places.enter_async_context(lane)
-                    return await self._run(job, listener)
+                    return await self._run(job, listener, fence)
         except TimeoutError:
             if deadline.expired():
                 raise RunTimedOut(limit, setting) from None
             raise
 
-    async def _run(self, job: Job, listener: Listener | None) -> Answer:
+    async def _run(self, job: Job, listener: Listener | None, fence: int | None = None) -> Answer:
         target = job.target
         history: list[StoredMessage] = []
         kept: list[StoredMessage] = []
         new = job.messages
+        stored: Message | None = None
+        parent: str | None = None
         if target.stateful:
             history = await self._history(target.session_key)
-            sent = [Sent(digest(message), message.role == "assistant") for message in job.messages]
-            merged = merge([message.digest for message in history], sent, whole=job.whole_history)
-            kept, new = history[: merged.kept], job.messages[merged.known :]
+            commands = self._settings().reset_triggers
+            going = continued(history, job.messages, whole=job.whole_history, commands=commands)
+            if not going.messages:
+                return await self._begin_anew(job, listener)
+            repeated = job.retried and is_repetition(history, going.sent, going.merged)
+            if repeated and await self._is_recent(target.session_key):
+                kept, new, stored = history[:-1], (), history[-1].message
+                parent = kept[-1].id if kept else None
+            else:
+                if history and await self._is_over(target.session_key):
+                    going = going.begun_anew(history)
+                kept, new, parent = history[: going.kept], going.new, going.parent
         check_tool_results(job, (stored.message for stored in kept), len(job.messages) - len(new))
-        conversation = (
-            *system_messages(target.agent.system_prompt, job.system),
-            *(stored.message for stored in kept),
-            *new,
+        turn = turn_begins(new)
+        conversation = Conversation(
+            system_messages(target.agent.system_prompt, job.system),
+            (*(one.message for one in kept), *new[:turn]) if target.stateful else (),
+            new[turn:] if target.stateful else new,
         )
-        answer = await self._answer(job, conversation, listener)
-        answer.usage, answer.estimated = await counted(answer.usage, conversation, answer.texts())
+        if stored is not None and can_be_given_again(job, stored):
+            answer, told = await self._give_again(job, stored, listener), conversation.messages
+        else:
+            answer, told = await self._asking.answer(job, conversation, listener)
+        answer.usage, answer.estimated = await counted(answer.usage, told, answer.texts())
         answer.usage = added(answer.usage, answer.spent)
         last = answer.complete()
-        if target.stateful:
-            await self._remember(job, history, kept, (*new, answer.transcript()))
+        if target.stateful and not answer.replayed:
+            await self._remember(job, history, parent, (*new, answer.transcript()), fence)
         if listener is not None:
             for event in last:
                 await listener.on_event(event)
         return answer
 
-    async def _answer(self, job: Job, conversation: tuple[Message, ...], listener: Listener | None) -> Answer:
-        agent = job.target.agent
-        models = (agent.model, *agent.fallbacks)
-        spent: CompletionUsage | None = None
-        for model, fallback in zip(models, (*models[1:], None), strict=True):
-            answer = Answer.to(job.request, job.run_id)
-            answer.spent = spent
-            try:
-                await self._drive(self._turn(job, model, conversation), model, answer, listener)
-                answer.complete()
-            except EngineFailed as error:
-                if fallback is None or answer.begun:
-                    _log.warning("run %s: %s failed: %s (%r)", job.run_id, model, error, error.__cause__)
-                    raise
-                _log.warning("run %s: %s failed (%s); trying %s", job.run_id, model, error, fallback)
-                if answer.usage is not None:
-                    spent = added(answer.usage, spent)
-            else:
-                answer.model = model
-                return answer
-        raise AssertionError("the last model returns or raises")
+    async def _is_recent(self, session_key: str) -> bool:
+        return self._clock() - await self._last_changed(session_key) < RETRY_SECONDS
 
-    async def _drive(self, turn: Turn, model: ModelRef, answer: Answer, listener: Listener | None) -> None:
-        blame = _Blame(turn, model)
-        with blame:
-            # Protocol methods written as async generators are typed as iterators; closing them is what stops the work.
-            events = cast("AsyncGenerator[Event, None]", self._engines.engine_for(model.provider).run(turn))
+    async def _is_over(self, session_key: str) -> bool:
+        reset = self._settings().reset
+        if reset.mode == "none":
+            return False
+        return is_over(
+            await self._last_changed(session_key),
+            self._clock(),
+            at_hour=reset.at_hour if reset.mode == "daily" else None,
+            idle_minutes=reset.idle_minutes or (IDLE_MINUTES if reset.mode == "idle" else None),
+        )
+
+    async def _last_changed(self, session_key: str) -> float:
         try:
-            seen = 0
-            while True:
-                with blame:
-                    event = await anext(events, None)
-                    out = answer.feed(event) if event is not None else None
-                if event is None:
-                    break
-                # What the listener raises is the door's own and travels up as it is.
-                if listener is not None:
-                    if out is not None:
-                        await listener.on_event(out)
-                    elif not event.more:
-                        await listener.flush()
-                seen += 1
-                if not seen % _FAIRNESS:
-                    await asyncio.sleep(0)
-        finally:
-            try:
-                await events.aclose()
-            except Exception:  # takes no answer back, and must not take the place of what went wrong before it
-                _log.exception("run %s: the engine of %s raised while it was closed", turn.run_id, model)
+            session = await self._store.session(session_key)
+        except StoreError as error:
+            _log.error("%s", error)
+            raise StoreUnavailable from error
+        return session.updated_at if session is not None else 0.0
+
+    async def _begin_anew(self, job: Job, listener: Listener | None) -> Answer:
+        """Let the session be empty, and say so; no engine is asked."""
+        try:
+            session = await self._store.reset(job.target.session_key)
+        except StoreError as error:
+            _log.error("%s", error)
+            raise StoreUnavailable(should_retry=False) from error
+        if session is not None:
+            self.changes.publish(session.key, session.agent_id, "reset")
+        answer, events = confirmation(job)
+        if listener is not None:
+            for event in events:
+                await listener.on_event(event)
+        return answer
+
+    @staticmethod
+    async def _give_again(job: Job, stored: Message, listener: Listener | None) -> Answer:
+        _log.info("run %s: the client sent its request again, and the session has its answer", job.run_id)
+        answer, events = given_again(job, stored)
+        if listener is not None:
+            for event in events:
+                await listener.on_event(event)
+        return answer
 
     async def _history(self, session_key: str) -> list[StoredMessage]:
         try:
@@ -208,8 +204,22 @@ class Runs:
             _log.error("%s", error)
             raise StoreUnavailable from error
 
+    async def _held(self, places: AsyncExitStack, session_key: str) -> int | None:
+        # Where several processes share the store, the store says whose turn it is.
+        leases: SessionLeases = self._store.leases or self._session_lanes
+        try:
+            return await places.enter_async_context(leases.held(session_key))
+        except StoreError as error:
+            _log.error("%s", error)
+            raise StoreUnavailable from error
+
     async def _remember(
-        self, job: Job, history: list[StoredMessage], kept: list[StoredMessage], new: tuple[Message, ...]
+        self,
+        job: Job,
+        history: list[StoredMessage],
+        parent: str | None,
+        new: tuple[Message, ...],
+        fence: int | None,
     ) -> None:
         try:
             await self._store.append(
@@ -217,8 +227,9 @@ class Runs:
                 job.target.agent.id,
                 job.run_id,
                 expected_head=history[-1].id if history else None,
-                parent=kept[-1].id if kept else None,
+                parent=parent,
                 messages=new,
+                fence=fence,
             )
             self.changes.publish(job.target.session_key, job.target.agent.id, "update")
         except SessionConflict as error:
@@ -227,45 +238,3 @@ class Runs:
         except StoreError as error:
             _log.error("run %s: its turn was not stored: %s", job.run_id, error)
             raise StoreUnavailable(should_retry=False) from error
-
-    @staticmethod
-    def _turn(job: Job, model: ModelRef, conversation: tuple[Message, ...]) -> Turn:
-        agent = job.target.agent
-        turn = Turn(
-            run_id=job.run_id,
-            agent=agent,
-            model=model.model,
-            messages=conversation,
-            request=job.request,
-            parameters=_parameters(agent, job.parameters),
-        )
-        return with_tools(turn)
-
-
-def _parameters(agent: AgentProfile, sent: Mapping[str, msgspec.Raw]) -> Mapping[str, Any]:
-    if not agent.params:
-        return sent
-    # What a client sends as null counts as not sent, as it does with OpenAI.
-    said = {name: value for name, value in sent.items() if bytes(value) != b"null"}
-    defaults = dict(agent.params)
-    if said.keys() & _LIMITS:
-        for name in _LIMITS:
-            defaults.pop(name, None)  # two names of one limit: the client's counts
-    return {**defaults, **said}
-
-
-class _Blame:
-    """Around what an engine does: what it shouldn't raise becomes its failure, and the log gets the rest."""
-
-    __slots__ = ("_model", "_turn")
-
-    def __init__(self, turn: Turn, model: ModelRef) -> None:
-        self._turn = turn
-        self._model = model
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, GatewayError):
-            _log.error("run %s: the engine of %s raised", self._turn.run_id, self._model, exc_info=error)
-            raise EngineFailed("The engine behind the agent failed unexpectedly.", code="engine_error") from error

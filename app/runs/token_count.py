@@ -25,6 +25,10 @@ _PIECE = 400
 _PER_MESSAGE = 4
 """Tokens that a chat template spends on a message's role and separators, by OpenAI's own counting rule."""
 
+FILE_TOKENS = 1_000
+"""What an image, a recording or a file counts as where room is reserved for it: no two models agree on that."""
+_WORDS = frozenset({"text", "refusal"})
+
 _DATA_URI = re.compile(r"data:(?:[\w.+-]+/[\w.+-]+)?;base64,|data:[\w.+-]+/[\w.+-]+[;,]")
 
 
@@ -78,6 +82,18 @@ def count(text: str) -> int:
     return sum(len(encoding.encode_ordinary(text[at : at + _PIECE])) for at in range(0, len(text), _PIECE))
 
 
+def size(message: Message) -> int:
+    """Estimate how many tokens a message takes up in a prompt, files included."""
+    fields = msgspec.json.decode(message.raw)
+    return _frame_and_words(fields) + FILE_TOKENS * _files(fields)
+
+
+def largest_size(message: Message) -> int:
+    """Return at once what ``size`` can't be above: no token is less than a byte, no file less than a part."""
+    raw = bytes(message.raw)
+    return len(raw) + _PER_MESSAGE + FILE_TOKENS * raw.count(b'"type"')
+
+
 def _sum(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     total = dict(one)
     for name, value in other.items():
@@ -90,10 +106,18 @@ def _sum(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count_both(messages: Sequence[Message], texts: Sequence[str]) -> tuple[int, int]:
-    prompt = 0
-    for message in messages:
-        prompt += _PER_MESSAGE + sum(count(text) for text in _strings(msgspec.json.decode(message.raw)))
+    prompt = sum(_frame_and_words(msgspec.json.decode(message.raw)) for message in messages)
     return prompt, max(1, sum(count(text) for text in texts))
+
+
+def _frame_and_words(fields: Any) -> int:
+    return _PER_MESSAGE + sum(count(text) for text in _strings(fields))
+
+
+def _files(fields: Any) -> int:
+    """Return how many parts of a message's content are no text."""
+    content = fields.get("content")
+    return sum(part.get("type") not in _WORDS for part in content) if isinstance(content, list) else 0
 
 
 def _strings(value: Any) -> Iterable[str]:

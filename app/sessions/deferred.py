@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 
+from app.sessions.leases import SessionLeases
 from app.sessions.message import Message
-from app.sessions.store import Excerpt, SessionRecord, SessionStore, StoredMessage, StoreError
+from app.sessions.store import Excerpt, SessionRecord, SessionStore, StoredMessage, StoreError, Verification
 
 _log = logging.getLogger("zero.sessions")
 
@@ -20,9 +22,15 @@ class DeferredStore:
 
     Args:
         opener: Opens the real store; may raise ``StoreError``.
+        shared: Whether the real store has leases, because other processes use it, too.
+
+    Attributes:
+        kind: What it is called, for people; its address is a secret.
     """
 
-    def __init__(self, opener: Callable[[], Awaitable[SessionStore]]) -> None:
+    def __init__(self, opener: Callable[[], Awaitable[SessionStore]], *, shared: bool = False) -> None:
+        self.kind = "postgresql" if shared else "sqlite"
+        self.leases: SessionLeases | None = DeferredLeases(self.opened) if shared else None
         self._opener = opener
         self._opening: asyncio.Task[SessionStore] | None = None
         self._closed = False
@@ -35,13 +43,13 @@ class DeferredStore:
 
     async def history(self, session_key: str) -> list[StoredMessage]:
         """See ``SessionStore``."""
-        return await (await self._store()).history(session_key)
+        return await (await self.opened()).history(session_key)
 
     async def excerpts(
         self, session_keys: Collection[str], *, latest: int, skip: int = 0, max_bytes: int, opening: bool = False
     ) -> dict[str, Excerpt]:
         """See ``SessionStore``."""
-        store = await self._store()
+        store = await self.opened()
         return await store.excerpts(session_keys, latest=latest, skip=skip, max_bytes=max_bytes, opening=opening)
 
     async def append(
@@ -53,10 +61,19 @@ class DeferredStore:
         expected_head: str | None,
         parent: str | None,
         messages: Sequence[Message],
+        fence: int | None = None,
     ) -> None:
         """See ``SessionStore``."""
-        store = await self._store()
-        await store.append(session_key, agent_id, run_id, expected_head=expected_head, parent=parent, messages=messages)
+        store = await self.opened()
+        await store.append(
+            session_key,
+            agent_id,
+            run_id,
+            expected_head=expected_head,
+            parent=parent,
+            messages=messages,
+            fence=fence,
+        )
 
     async def sessions(
         self,
@@ -69,26 +86,30 @@ class DeferredStore:
         search: str = "",
     ) -> tuple[list[SessionRecord], int]:
         """See ``SessionStore``."""
-        store = await self._store()
+        store = await self.opened()
         return await store.sessions(
             limit=limit, offset=offset, agent_id=agent_id, agents=agents, since=since, search=search
         )
 
     async def session(self, session_key: str) -> SessionRecord | None:
         """See ``SessionStore``."""
-        return await (await self._store()).session(session_key)
+        return await (await self.opened()).session(session_key)
 
     async def reset(self, session_key: str) -> SessionRecord | None:
         """See ``SessionStore``."""
-        return await (await self._store()).reset(session_key)
+        return await (await self.opened()).reset(session_key)
 
     async def delete(self, session_key: str) -> bool:
         """See ``SessionStore``."""
-        return await (await self._store()).delete(session_key)
+        return await (await self.opened()).delete(session_key)
+
+    async def verify(self) -> Verification:
+        """See ``SessionStore``."""
+        return await (await self.opened()).verify()
 
     async def ping(self) -> None:
         """See ``SessionStore``."""
-        await (await self._store()).ping()
+        await (await self.opened()).ping()
 
     async def close(self) -> None:
         """Close the real store if it was ever opened."""
@@ -99,7 +120,12 @@ class DeferredStore:
                 await self._opening.result().close()
             self._opening = None
 
-    async def _store(self) -> SessionStore:
+    async def opened(self) -> SessionStore:
+        """Return the real store, once it is open.
+
+        Raises:
+            StoreError: If it can't be opened.
+        """
         if self._closed:
             raise StoreError("The session store is closed: the gateway is shutting down.")
         self.open()
@@ -109,6 +135,25 @@ class DeferredStore:
 
     async def _open(self) -> SessionStore:
         return await self._opener()
+
+
+class DeferredLeases:
+    """The leases of a store that may not be open yet.
+
+    Args:
+        opened: Returns the store once it is.
+    """
+
+    def __init__(self, opened: Callable[[], Awaitable[SessionStore]]) -> None:
+        self._opened = opened
+
+    @asynccontextmanager
+    async def held(self, session_key: str) -> AsyncIterator[int | None]:
+        """See ``SessionLeases``."""
+        leases = (await self._opened()).leases
+        assert leases is not None, "the store is a shared one"
+        async with leases.held(session_key) as fence:
+            yield fence
 
 
 def _log_failure(opening: asyncio.Task[SessionStore]) -> None:
@@ -128,3 +173,23 @@ async def open_sqlite(path: str) -> SessionStore:
     from app.sessions.sqlite import SqliteStore
 
     return await SqliteStore.open(Path(path))
+
+
+async def open_postgresql(address: str) -> SessionStore:
+    """Import the PostgreSQL store off the event loop, then connect.
+
+    Args:
+        address: What ``session.store`` says, with its password.
+    """
+    await asyncio.to_thread(__import__, "app.sessions.postgresql")
+    from app.sessions.postgresql import PostgresqlStore
+
+    return await PostgresqlStore.open(address)
+
+
+async def reach_postgresql(address: str) -> None:
+    """Connect to a database and change nothing in it; raises ``StoreError`` if that can't be done."""
+    await asyncio.to_thread(__import__, "app.sessions.postgresql")
+    from app.sessions.postgresql import reach
+
+    await reach(address)

@@ -43,7 +43,7 @@ def merge(stored: Sequence[str], sent: Sequence[Sent], *, whole: bool = False) -
     first_answer = next(answers, None)
     if first_answer is None and not whole:
         return Merge(len(stored), 0)
-    matches = _match_lengths(stored, [message.digest for message in sent])
+    matches = match_lengths(stored, [message.digest for message in sent])
     if matches and matches[0]:
         return Merge(matches[0], matches[0])
     if first_answer is None:
@@ -57,8 +57,8 @@ def merge(stored: Sequence[str], sent: Sequence[Sent], *, whole: bool = False) -
     return best
 
 
-def _match_lengths(stored: Sequence[str], sent: Sequence[str]) -> list[int]:
-    """Return, for each place in ``stored``, how many messages from there on are those that ``sent`` begins with.
+def match_lengths(stored: Sequence[str], sent: Sequence[str]) -> list[int]:
+    """Return, for each place in ``stored``, how many digests from there on are those that ``sent`` begins with.
 
     The Z algorithm: in time proportional to the lengths, however often the conversations repeat themselves.
     """

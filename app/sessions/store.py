@@ -1,6 +1,6 @@
 """What a session store promises, whichever database is behind it.
 
-Owns the protocol and the values that cross it. Implementations: ``sqlite``.
+Owns the protocol and the values that cross it. Implementations: ``sqlite``, ``postgresql``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from app.sessions.leases import SessionLeases
 from app.sessions.message import Message
 
 
@@ -44,12 +45,35 @@ class Excerpt(msgspec.Struct, frozen=True):
     latest: tuple[Message, ...]
 
 
+class Fault(msgspec.Struct, frozen=True):
+    """A message that is not what was once written, and in which way."""
+
+    session_key: str
+    message_id: str
+    problem: str
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """What deriving every hash anew has shown; how many sessions and messages were looked at."""
+
+    sessions: int
+    messages: int
+    faults: tuple[Fault, ...]
+
+
 class SessionConflict(Exception):
-    """Raised when a session has moved on since it was read: another process appended to it."""
+    """Raised when a session has moved on since it was read: another process appended to it, or has taken it over."""
 
 
 class SessionStore(Protocol):
-    """Keeps sessions. Every method may raise ``StoreError``."""
+    """Keeps sessions. Every method may raise ``StoreError``.
+
+    Attributes:
+        leases: Gives sessions out among all who share the store; ``None`` where one process has it for itself.
+    """
+
+    @property
+    def leases(self) -> SessionLeases | None: ...
 
     async def history(self, session_key: str) -> list[StoredMessage]:
         """Return the active branch of a session, oldest first; empty for a session never written."""
@@ -79,6 +103,7 @@ class SessionStore(Protocol):
         expected_head: str | None,
         parent: str | None,
         messages: Sequence[Message],
+        fence: int | None = None,
     ) -> None:
         """Append messages behind ``parent`` and make the last of them the session's head, in one transaction.
 
@@ -89,9 +114,11 @@ class SessionStore(Protocol):
             expected_head: The head that ``history`` showed (``None``: no messages).
             parent: The id of the message to append to; another one than the head forks the conversation.
             messages: What is new, oldest first.
+            fence: What ``SessionLeases.held`` gave; ``None`` where nobody else can have the session.
 
         Raises:
-            SessionConflict: If the head is no longer ``expected_head``; nothing is written then.
+            SessionConflict: If the head is no longer ``expected_head``, or the lease that ``fence`` stands for was
+                taken over; nothing is written then.
         """
         ...
 
@@ -127,6 +154,10 @@ class SessionStore(Protocol):
 
     async def delete(self, session_key: str) -> bool:
         """Remove a session and everything said in it. Return whether there was one."""
+        ...
+
+    async def verify(self) -> Verification:
+        """Derive every hash of every message anew, and see whether each chain is whole."""
         ...
 
     async def ping(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
+from sys import getsizeof
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -36,8 +37,10 @@ from app.routing.agent_name import DEFAULT_ALIAS
 from app.routing.session_key import full_key, parse_requested
 from app.routing.target import Target, Wish, resolve
 from app.runs.active import ActiveRun
+from app.runs.answer import Answer
 from app.runs.background import BackgroundRun, BackgroundRuns, Reply
 from app.runs.ending import Ending, How
+from app.runs.job import Job
 from app.runs.run import Runs
 from app.ws.caller import Caller
 from app.ws.failure import MethodFailed, failure_of
@@ -46,6 +49,8 @@ from app.ws.run_events import AgentEvents, ChatEvents
 from app.ws.spoken import MODEL, job_of_text, token_usage
 
 DEFAULT_WAIT_SECONDS = 30.0
+MAX_KEY_BYTES: Final = 512
+"""The longest idempotencyKey. It is the run's id, which all that is told of the run repeats."""
 
 _STATUSES: Final[Mapping[How, Literal["ok", "error", "timeout"]]] = MappingProxyType(
     {"done": "ok", "failed": "error", "aborted": "timeout", "timed out": "timeout"}
@@ -88,7 +93,7 @@ class AgentMethods:
                 time_limit=float(params.timeout) if params.timeout else None,
             )
             events = AgentEvents(job, caller.event, caller.room)
-            run = self._background.start(job, events, events.end, asked=asked)
+            run = self._start(job, events, caller, asked, params.message + system)
         caller.accept(
             AgentAccepted(
                 run_id=run.run_id,
@@ -138,7 +143,7 @@ class AgentMethods:
         job = job_of_text(params.message, target, params.idempotency_key, time_limit=limit)
         # Everybody hears of it, and whoever asked sets the pace.
         events = ChatEvents(job, self._hub.broadcast, caller.room)
-        self._background.start(job, events, events.end, asked=asked)
+        self._start(job, events, caller, asked, params.message)
         return ChatSendResult(run_id=job.run_id, status="started")
 
     async def abort(self, params: ChatAbortParams, _caller: Caller) -> ChatAbortResult:
@@ -153,13 +158,33 @@ class AgentMethods:
             run.abort("it was aborted over the WebSocket (chat.abort)")
         return ChatAbortResult(aborted=bool(runs), run_ids=[run.run_id for run in runs])
 
+    def _start(
+        self, job: Job, events: AgentEvents | ChatEvents, caller: Caller, asked: bytes, text: str
+    ) -> BackgroundRun:
+        """Start a run on behalf of a connection, which may have begun only so many.
+
+        Raises:
+            MethodFailed: If it has.
+        """
+        begun = caller.begun
+        begun.begin(job.run_id, getsizeof(text))
+
+        def end(outcome: Answer | GatewayError) -> None:
+            begun.end(job.run_id)
+            events.end(outcome)
+
+        return self._background.start(job, events, end, asked=asked)
+
     def _known(self, key: str, asked: bytes) -> BackgroundRun | None:
         """Return the run that an idempotency key has begun already.
 
         Raises:
-            InvalidRequest: If the key has begun a run that was asked for in other words, or is the id of a run that
-                came through another door.
+            InvalidRequest: If the key is too long, has begun a run that was asked for in other words, or is the id of a
+                run that came through another door.
         """
+        if len(key.encode()) > MAX_KEY_BYTES:
+            what = f"The idempotencyKey has more than {MAX_KEY_BYTES} bytes. Use a shorter one, such as a UUID."
+            raise InvalidRequest(what, param="idempotencyKey")
         run = self._background.get(key)
         if run is None and self._runs.active.get(key) is not None:
             raise InvalidRequest("The idempotencyKey is another run's id.", param="idempotencyKey")

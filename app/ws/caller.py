@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
+
+from app.ws.begun_runs import BegunRuns
+
+Payload: TypeAlias = msgspec.Struct | list[dict[str, Any]]
+"""What a method answers: a struct of the contract, or a list where the protocol has one."""
 
 
 class Caller(Protocol):
     """One request of one connection."""
+
+    @property
+    def begun(self) -> BegunRuns:
+        """The runs under way that this connection has begun."""
+        ...
 
     def accept(self, payload: msgspec.Struct) -> None:
         """Answer a first time; the method's result is the second answer under the same id."""

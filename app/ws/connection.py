@@ -29,6 +29,8 @@ from app.contract.frames import (
 )
 from app.errors import InvalidRequest
 from app.security.authenticator import Authenticator
+from app.ws.begun_runs import BegunRuns
+from app.ws.caller import Payload
 from app.ws.failure import MethodFailed
 from app.ws.framing import NotARequestError, NotJsonError, request_of, response_of, too_large
 from app.ws.handshake import Admission, HandshakeFailed, Peer, admit
@@ -76,7 +78,7 @@ class Connection:
         hub: Where it is known while it lasts.
         table: Answers its requests.
         hello: Makes the answer to its handshake.
-        admitted: Called when it has been let in.
+        admitted: Called with it when it has been let in.
         wire: The socket, where the server gives it away.
     """
 
@@ -91,7 +93,7 @@ class Connection:
         hub: Hub,
         table: MethodTable,
         hello: Callable[[Admission, str], HelloOk],
-        admitted: Callable[[], None],
+        admitted: Callable[[Connection], None],
         wire: Wire | None,
     ) -> None:
         self._receive = receive
@@ -112,6 +114,7 @@ class Connection:
         self._admission: Admission | None = None
         self.id = secrets.token_hex(8)
         self.subscribed = False
+        self.begun = BegunRuns()
 
     async def serve(self) -> None:
         """Serve the client until one side ends it."""
@@ -189,7 +192,7 @@ class Connection:
             await self._outbox.flush(self._write)
             raise Closed(failure.close_code, str(failure)[:100])
         assert self._admission is not None, "no failure means admission"
-        self._admitted()
+        self._admitted(self)
         if self._wire is not None:
             self._wire.admit()
         self.respond(request_id, self._hello(self._admission, self.id))
@@ -225,7 +228,7 @@ class Connection:
 
     async def _answer(self, request: RequestFrame) -> None:
         assert self._admission is not None, "only admitted clients get here"
-        answer: msgspec.Struct | MethodFailed
+        answer: Payload | MethodFailed
         try:
             answer = await self._table.call(request, self._admission, _Request(self, request.id))
         except MethodFailed as failure:
@@ -236,7 +239,7 @@ class Connection:
         await self.room()
         self.respond(request.id, answer)
 
-    def respond(self, request_id: str, answer: msgspec.Struct | MethodFailed) -> None:
+    def respond(self, request_id: str, answer: Payload | MethodFailed) -> None:
         """Answer a request. An answer that is too large for a frame becomes a failure that says so."""
         try:
             self._outbox.response(response_of(request_id, answer))
@@ -292,6 +295,10 @@ class _Request:
     def __init__(self, connection: Connection, request_id: str) -> None:
         self._connection = connection
         self._id = request_id
+
+    @property
+    def begun(self) -> BegunRuns:
+        return self._connection.begun
 
     def accept(self, payload: msgspec.Struct) -> None:
         self._connection.respond(self._id, payload)

@@ -80,6 +80,9 @@ class Door:
                 "agents.list": self._about.agents,
                 "models.list": self._about.models,
                 "commands.list": self._about.commands,
+                "question.list": self._about.questions,
+                "plugin.approval.list": self._about.approvals,
+                "system-presence": self._about.presence,
                 "sessions.list": sessions.listing,
                 "sessions.describe": sessions.describe,
                 "sessions.preview": sessions.preview,
@@ -121,7 +124,7 @@ class Door:
             hub=self.hub,
             table=self._table,
             hello=self._hello,
-            admitted=lambda: self._strangers.leave(connection),
+            admitted=self._strangers.leave,
             wire=wire_of(scope),
         )
         self._strangers.enter(connection)

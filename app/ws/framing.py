@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from app.contract.frames import RequestErrorDetails, RequestFrame, ResponseFrame
+from app.ws.caller import Payload
 from app.ws.failure import MethodFailed
 from app.ws.outbox import MAX_FRAME_BYTES
 
@@ -50,7 +51,7 @@ def request_of(text: str) -> RequestFrame:
         raise NotJsonError from None
 
 
-def response_of(request_id: str, answer: msgspec.Struct | MethodFailed) -> ResponseFrame:
+def response_of(request_id: str, answer: Payload | MethodFailed) -> ResponseFrame:
     """Return the response that answers a request."""
     shown = _repeatable(request_id)
     if isinstance(answer, MethodFailed):

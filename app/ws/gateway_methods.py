@@ -1,4 +1,4 @@
-"""``health``, ``status``, ``agents.list``, ``models.list`` and ``commands.list``: what the gateway says of itself."""
+"""``health``, ``status``, and lists of what there is and what isn't: what the gateway says of itself."""
 
 from __future__ import annotations
 
@@ -24,10 +24,16 @@ from app.contract.frames import (
     ModelChoice,
     ModelsListParams,
     ModelsListResult,
+    PluginApprovalListParams,
+    PluginApprovalListResult,
+    QuestionListParams,
+    QuestionListResult,
     StatusHeartbeat,
     StatusParams,
     StatusResult,
     StatusSessions,
+    SystemPresenceParams,
+    SystemPresenceResult,
 )
 from app.runs.run import Runs
 from app.ws.caller import Caller
@@ -142,3 +148,15 @@ class GatewayMethods:
     async def commands(self, _params: CommandsListParams, _caller: Caller) -> CommandsListResult:
         """List no commands: a message is what it says."""
         return CommandsListResult(commands=[])
+
+    async def questions(self, _params: QuestionListParams, _caller: Caller) -> QuestionListResult:
+        """List no questions: agents ask none."""
+        return QuestionListResult(questions=[])
+
+    async def approvals(self, _params: PluginApprovalListParams, _caller: Caller) -> PluginApprovalListResult:
+        """List no requests: there are no plugins."""
+        return []
+
+    async def presence(self, _params: SystemPresenceParams, _caller: Caller) -> SystemPresenceResult:
+        """List nobody: clients hear nothing of each other."""
+        return []

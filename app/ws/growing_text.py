@@ -85,6 +85,12 @@ class GrowingText:
         while self._kept:
             self._tell_some()
 
+    def forget(self) -> None:
+        """Let go of the text and of who hears of it: who tells of it, holds it, so it would wait for the collector."""
+        self._stop_timer()
+        self._whole, self._kept, self._length, self._kept_length = [], [], 0, 0
+        self._tell, self._room = _to_nobody, None
+
     def _tell_some(self) -> None:
         """Tell what was kept back, or a part of it: what is too long to be repeated is too long for an event."""
         kept, whole = "".join(self._kept), self.repeated
@@ -102,3 +108,7 @@ class GrowingText:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _to_nobody(_delta: str, _whole: str | None) -> None:
+    """Tell nobody."""

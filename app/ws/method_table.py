@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-import msgspec
 from msgspec import UNSET
 
 from app.contract.binding import ContractMismatchError
@@ -16,11 +15,11 @@ from app.contract.decoding import BodyDecoder
 from app.contract.frame_document import Method
 from app.contract.frames import MissingScopeErrorDetails, RequestFrame
 from app.errors import GatewayError
-from app.ws.caller import Caller
+from app.ws.caller import Caller, Payload
 from app.ws.failure import MethodFailed, failure_of
 from app.ws.handshake import Admission
 
-MethodHandler = Callable[[Any, Caller], Awaitable[msgspec.Struct]]
+MethodHandler = Callable[[Any, Caller], Awaitable[Payload]]
 
 
 class MethodTable:
@@ -51,7 +50,7 @@ class MethodTable:
         """The methods that can be called, in the contract's order."""
         return list(self._methods)
 
-    async def call(self, request: RequestFrame, admission: Admission, caller: Caller) -> msgspec.Struct:
+    async def call(self, request: RequestFrame, admission: Admission, caller: Caller) -> Payload:
         """Answer a request.
 
         Raises:

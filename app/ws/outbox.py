@@ -84,6 +84,8 @@ class Outbox:
         self._closed = True
         self._frames.clear()
         self._taken.set()
+        # They lead to the connection, which has this: without them all of it is free as soon as it is over.
+        self._overflow, self._unsent = _nobody, int
 
     async def room(self, *, patience: float | None = None) -> None:
         """Wait until less than ``HIGH_WATER_BYTES`` wait. Whoever queues a frame without a pause then finds it so.
@@ -126,5 +128,10 @@ class Outbox:
 
     def _drop(self) -> None:
         if not self._closed:
+            overflow = self._overflow
             self.close()
-            self._overflow()
+            overflow()
+
+
+def _nobody() -> None:
+    """Call nobody."""

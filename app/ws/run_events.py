@@ -78,6 +78,7 @@ class AgentEvents:
             )
         else:
             self._lifecycle(AgentLifecycle(phase="end", started_at=self._began, ended_at=now()))
+        self._text.forget()
 
     def _assistant(self, delta: str, whole: str | None) -> None:
         self._seq += 1
@@ -169,6 +170,7 @@ class ChatEvents:
                     error_kind=_kind(outcome),
                 ),
             )
+        self._text.forget()
 
     def _delta(self, delta: str, whole: str | None) -> None:
         self._publish(

@@ -58,6 +58,15 @@ class UvicornWire(WebSocketsSansIOProtocol):
         if event.fin:
             self.send_receive_event_to_app()
 
+    def send_receive_event_to_app(self) -> None:
+        """Give a message on. A text that is none ends the connection; uvicorn logs a traceback, too."""
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_text(self.frames[0]):
+            self.frames = []
+            self.conn.fail(1007, "a text frame has to be UTF-8")
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
     def handle_ping(self) -> None:
         """Answer, unless the client doesn't read: the answers would pile up."""
         if self.writable.is_set():
@@ -94,11 +103,23 @@ class UvicornWire(WebSocketsSansIOProtocol):
         try:
             await super().run_asgi()
         finally:
+            cast("dict[str, object]", self.scope["extensions"]).pop(EXTENSION)
             if not self.disconnected:
                 self._cut = self.loop.call_later(LINGER_SECONDS, self.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Forget the connection, and the last message: its parser would keep that until the collector comes."""
         super().connection_lost(exc)
+        self.conn.parser.close()
         if self._cut is not None:
             self._cut.cancel()
+
+
+def _is_text(data: bytes) -> bool:
+    if data.isascii():  # nearly all are, and that is cheap to see
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -214,12 +214,15 @@ class TestGateway:
         assert 1 == done.returncode
         assert "--token: the secret is empty" in done.stderr
 
-    def test_several_workers_are_not_there_yet(self, tmp_path: Path) -> None:
-        """Rather than turns of a session in any order it says what is missing."""
-        done = zero(tmp_path, "gateway", "--workers", "2")
+    def test_several_workers_share_no_file(self, tmp_path: Path) -> None:
+        """Rather than turns of a session in any order it says what they need."""
+        path = tmp_path / "zero.json"
+        path.write_text(json.dumps(configuration()))
+        done = zero(tmp_path, "gateway", "--config", str(path), "--workers", "2")
 
         assert 2 == done.returncode
-        assert "session store" in done.stderr
+        assert "session.store" in done.stderr
+        assert "PostgreSQL" in done.stderr
 
     @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
     def test_ends_in_good_order(self, tmp_path: Path, how: signal.Signals) -> None:

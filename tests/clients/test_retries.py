@@ -32,6 +32,7 @@ WAITING: Final = 64
 ONCE: Final[dict[str, GatewayError]] = {
     "InvalidRequest": errors.InvalidRequest("no"),
     "UnsupportedParameter": errors.UnsupportedParameter("no", param="x"),
+    "IdempotencyKeyReused": errors.IdempotencyKeyReused(),
     "AuthenticationFailed": errors.AuthenticationFailed(),
     "PermissionDenied": errors.PermissionDenied("no"),
     "UnknownURL": errors.UnknownURL("POST", "/v1/x"),
@@ -47,6 +48,7 @@ ONCE: Final[dict[str, GatewayError]] = {
     "EngineFailed 504": errors.EngineFailed("no", status=504),
     "RunTimedOut": errors.RunTimedOut(1, "x"),
     "RunAborted": errors.RunAborted("no"),
+    "AnswerNotKept": errors.AnswerNotKept(),
     "SessionMovedOn": errors.SessionMovedOn(),
     "StoreUnavailable afterwards": errors.StoreUnavailable(should_retry=False),
     "InternalError": errors.InternalError("req-1"),

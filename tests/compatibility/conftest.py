@@ -14,13 +14,18 @@ from tests.live_gateway import LiveGateway, configuration
 PROBE = '''
 import msgspec
 
+from app.engines.upstream.chunk import event_of_chunk
 from app.runs.event import finish_event, text_event
 
 
 class Probe:
-    """Answers with what it was given."""
+    """Says the chunks that the request has under `x_play`, or else answers with what it was given."""
 
     async def run(self, turn):
+        if "x_play" in turn.parameters:
+            for chunk in msgspec.json.decode(turn.parameters["x_play"], type=list[msgspec.Raw]):
+                yield event_of_chunk(bytes(chunk))
+            return
         given = {"parameters": turn.parameters, "messages": [message.raw for message in turn.messages]}
         text = msgspec.json.encode(given).decode()
         for index in range(turn.choices):

@@ -239,6 +239,43 @@ def test_input_image(caller: Caller, upstream: FakeUpstream) -> None:
     assert plain == given(caller, messages=messages)["messages"]
 
 
+NULLS: Json = {
+    **dict.fromkeys(("tools", "tool_choice", "functions", "function_call", "parallel_tool_calls", "user")),
+    **dict.fromkeys(("response_format", "web_search_options", "prompt_cache_options", "stop", "logit_bias", "audio")),
+}
+
+
+@everywhere
+def test_null_counts_as_not_sent(caller: Caller, upstream: FakeUpstream, engine: str) -> None:
+    """A client that writes down what it doesn't set, as openai-python does with None, is answered all the same."""
+    said = {"role": "assistant", "content": "Hello.", "refusal": None, "annotations": None, "audio": None}
+    messages = [HI, {**said, "function_call": None, "tool_calls": None, "name": None}, HI]
+    answer = caller.ask(engine, messages=messages, **NULLS, **BRIEF)
+    assert 200 == answer.status, answer.body
+    expected = [HI, {**said, "function_call": None}, HI]
+    if engine == "openai-completions":
+        assert expected == upstream.last.json["messages"]
+        assert not upstream.last.json.keys() & NULLS.keys()
+    if engine == "entry-point":
+        assert {"parameters": BRIEF, "messages": expected} == given(caller, messages=messages, **NULLS, **BRIEF)
+
+
+def test_null_inside_a_field(caller: Caller) -> None:
+    """The same further inside: of a tool, a format, a part."""
+    function = {"name": "look", "description": None, "parameters": None, "strict": None}
+    wanted = {"name": "city", "description": None, "schema": SCHEMA, "strict": None}
+    part = {"type": "text", "text": "hi", "prompt_cache_breakpoint": None}
+    for fields in (
+        {"tools": [{"type": "function", "function": function}], "tool_choice": "required"},
+        {"functions": [{"name": "look", "description": None, "parameters": None}], "function_call": {"name": "look"}},
+        {"response_format": {"type": "json_schema", "json_schema": wanted}},
+        {"messages": [{"role": "user", "content": [part], "name": None}]},
+        {"stream_options": {"include_usage": None, "include_obfuscation": None}},
+    ):
+        for engine in ("echo", "openai-completions", "local"):
+            assert 200 == caller.ask(engine, **fields, **BRIEF).status, fields
+
+
 @proves(
     "ChatCompletionRequestAssistantMessage.tool_calls",
     "ChatCompletionRequestToolMessage.tool_call_id",

@@ -6,6 +6,7 @@ Loaded by schemathesis (`hooks` in contracts/schemathesis.toml) in its own proce
 import json
 import re
 from typing import Any
+from uuid import uuid4
 
 import schemathesis
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from tests.contract.refusals import rightly_refused
 from tests.official import Json
 
 _CHAT = "POST /v1/chat/completions"
+_KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
 # Hypothesis favours what comes first.
 _STREAMED: tuple[dict[str, Json], ...] = (
     {"stream": True},
@@ -46,6 +48,30 @@ def before_add_examples(_context: HookContext, examples: list[Case[Any]]) -> Non
     for example in examples:
         if example.headers and str(example.headers.get("x-zero-agent-id")).startswith("chatcmpl-"):
             example.headers["x-zero-agent-id"] = "main"
+
+
+@schemathesis.hook
+def before_call(_context: HookContext, case: Case[Any], kwargs: Json) -> None:
+    """Send each request that has an ``Idempotency-Key`` with one of its own, whose beginning is what was made up.
+
+    Otherwise all requests with the example's key would be taken for that example, and refused since they aren't. Done
+    to what is sent, by requests' own hook for that: schemathesis judges a case that was changed as a faultless one.
+    """
+    for name, key in (case.headers or {}).items():
+        if name.lower() == "idempotency-key" and isinstance(key, str) and _KEY.fullmatch(key):
+            kwargs["auth"] = _Renamed(name, f"{key[:200].rstrip()}.{uuid4()}")
+
+
+class _Renamed:
+    """Gives a header of a prepared request another value."""
+
+    def __init__(self, name: str, value: str) -> None:
+        self._name = name
+        self._value = value
+
+    def __call__(self, request: Any) -> Any:
+        request.headers[self._name] = self._value
+        return request
 
 
 @schemathesis.hook

@@ -138,3 +138,22 @@ def test_a_prompt_beyond_the_context_is_the_clients_error(live: LiveGateway) -> 
     with refusal.value as response:
         error = json.load(response)["error"]
     assert (400, "messages", "context_length_exceeded") == (response.status, error["param"], error["code"])
+
+
+def test_a_session_beyond_the_context_goes_on(live: LiveGateway) -> None:
+    """The model is shown as much of a session as it has room for; nobody has to tell the gateway how much that is."""
+    history = [
+        {"role": role, "content": f"{turn} " + "the sea and the ships " * 50}
+        for turn in range(20)
+        for role in ("user", "assistant")
+    ]
+    # Room for a long answer leaves less to be read, which is what takes this model its time.
+    fields = {"max_tokens": 2000, "stop": [" "]}
+    prompts = []
+    for messages in ([*history, {"role": "user", "content": "oi"}], [{"role": "user", "content": "and now?"}]):
+        request = ask(live, messages=messages, **fields)
+        request.add_header("x-zero-session-key", "beyond-the-context")
+        with urllib.request.urlopen(request, timeout=120) as response:
+            prompts.append(json.load(response)["usage"]["prompt_tokens"])
+
+    assert all(1000 < tokens < 4096 - 2000 for tokens in prompts)

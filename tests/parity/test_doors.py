@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from app.runs.reset_confirmation import CONFIRMATION
 from tests.doors.client import chat
 from tests.fakes.script import Script, error, event, stream, words
 from tests.fakes.upstream import FakeUpstream
@@ -59,9 +60,18 @@ CASES = {
         asked={"model": "careful", "messages": [{"role": "user", "content": "olá"}]},
     ),
     "a full key chooses the agent": Case(
-        Turn("/reset", "", "AGENT:Echo:{key}"),
-        Outcome("ok", "echo", "agent:echo:{key}", "/reset", (1, 1, 2)),
-        history=[("user", "/reset"), ("assistant", "/reset")],
+        Turn("/status", "", "AGENT:Echo:{key}"),
+        Outcome("ok", "echo", "agent:echo:{key}", "/status", (1, 1, 2)),
+        history=[("user", "/status"), ("assistant", "/status")],
+    ),
+    "a session begun anew": Case(
+        Turn("/reset", "main", "{key}"), Outcome("ok", "main", "agent:main:{key}", CONFIRMATION, (0, 0, 0))
+    ),
+    "a session begun anew with a message": Case(
+        Turn("/new  hi", "main", "{key}"),
+        Outcome("ok", "main", "agent:main:{key}", SAID, USAGE),
+        history=[("user", "hi"), ("assistant", SAID)],
+        asked={"messages": [{"role": "user", "content": "hi"}]},
     ),
     "an agent with prompt and parameters": Case(
         Turn("hi", "prompted", "{key}"),
@@ -190,6 +200,17 @@ def test_a_conversation_through_every_door(live: LiveGateway, upstream: FakeUpst
 
     history = watcher.call("chat.history", {"sessionKey": "agent:main:all-doors"})["messages"]
     assert told == [said(message) for message in history]
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_every_door_begins_a_session_anew(name: str, live: LiveGateway, upstream: FakeUpstream) -> None:
+    """After the command the provider is shown nothing of what was said before, and is not asked for it."""
+    key = f"agent:main:anew-{name}"
+    for message in ("one", "/new", "two"):
+        DOORS[name](live, Turn(message, "", key))
+
+    asked = [[message["content"] for message in exchange.json["messages"]] for exchange in upstream.exchanges]
+    assert [["one"], ["two"]] == asked
 
 
 @pytest.mark.parametrize("name", ["ws-agent", "zero-agent"])

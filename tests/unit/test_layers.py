@@ -25,7 +25,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "http": {"config", "contract", "errors", "routing", "runs", "security", "sessions"},
     "ws": {"config", "contract", "errors", "routing", "runs", "security", "sessions"},
     "machinery": {"config", "engines", "runs", "sessions"},
-    "application": {"config", "contract", "engines", "errors", "http", "machinery", "runs", "security", "ws"},
+    "application": {
+        "config",
+        "contract",
+        "engines",
+        "errors",
+        "http",
+        "machinery",
+        "runs",
+        "security",
+        "sessions",
+        "ws",
+    },
     # The client speaks to a gateway and knows nothing of how one works.
     "client": {"config", "contract"},
     # A command speaks to a gateway through the client, or runs in its own process what a gateway would.

@@ -61,11 +61,16 @@ class RawClient:
             times: How often to send it.
             announced: The length that its header says.
         """
+        self.socket.sendall(self.encoded(opcode, data, fin=fin, announced=announced) * times)
+
+    @staticmethod
+    def encoded(opcode: int, data: bytes, *, fin: bool = True, announced: int | None = None) -> bytes:
+        """Return the bytes of a frame, so that several can be sent at once."""
         size = len(data) if announced is None else announced
         short = size if size < 126 else 126 if size < 1 << 16 else 127
         long = b"" if size < 126 else struct.pack("!H" if size < 1 << 16 else "!Q", size)
         # A mask of zeros leaves the data as they are.
-        self.socket.sendall((bytes([0x80 * fin | opcode, 0x80 | short]) + long + bytes(4) + data) * times)
+        return bytes([0x80 * fin | opcode, 0x80 | short]) + long + bytes(4) + data
 
     def read(self) -> tuple[int, bytes]:
         """Read a frame; return its opcode and what is in it.

@@ -79,11 +79,11 @@ class TestChat:
         assert ["a", "late", "b", "two", "c"] == [message["content"] for message in upstream.last.json["messages"]]
 
     def test_a_message_is_what_it_says(self, client: Client, upstream: FakeUpstream, key: str) -> None:
-        """Also when it begins with a slash: there are no commands."""
-        sent(client, key, "/reset")
+        """Also when it begins with a slash: there are no commands but those that begin a session anew."""
+        sent(client, key, "/status")
         client.event("chat", state="final")
 
-        assert [{"role": "user", "content": "/reset"}] == upstream.last.json["messages"]
+        assert [{"role": "user", "content": "/status"}] == upstream.last.json["messages"]
 
 
 class TestChanged:

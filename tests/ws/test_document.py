@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import Final
 
+from app.ws.begun_runs import MAX_RUN_BYTES, MAX_RUNS
 from app.ws.connection import HANDSHAKE_SECONDS, MAX_REQUEST_BYTES, MAX_REQUESTS, TICK_SECONDS
 from app.ws.growing_text import REPEATED_CHARS
 from app.ws.history_page import PAGE_BYTES
@@ -72,6 +73,8 @@ def test_the_limits_are_the_code_s() -> None:
         f"{MAX_FRAME_BYTES // KIB**2} MiB",
         str(MAX_REQUESTS),
         f"{MAX_REQUEST_BYTES // KIB**2} MiB",
+        str(MAX_RUNS),
+        f"{MAX_RUN_BYTES // KIB**2} MiB",
         f"{MAX_FRAME_BYTES // KIB**2} MiB",
         f"{MAX_BUFFERED_BYTES // KIB**2} MiB",
         f"{HIGH_WATER_BYTES // KIB**2} MiB for {PATIENCE_SECONDS:g} s",

@@ -17,7 +17,7 @@ from tests.official import Json
 from tests.ws.calls import refused
 from tests.ws.client import CLIENT, Client, handshake
 from tests.ws.process import AS_ZERO_GATEWAY
-from tests.ws.raw import CONTINUED, TEXT, RawClient
+from tests.ws.raw import CLOSE, CONTINUED, TEXT, RawClient
 
 SIXTY_FOUR_KIB = 64 * 1024
 
@@ -128,6 +128,27 @@ class TestFirstFrame:
                 client.frame(CONTINUED, b" " * 1024, fin=False)
 
             assert 1009 == client.close_code()
+
+    @pytest.mark.parametrize("goodbye", [False, True])
+    def test_what_is_no_utf_8_is_closed(self, live: LiveGateway, goodbye: bool) -> None:
+        """As WebSocket has it, 1007, before and after ``connect``, in one piece or two. It is nothing to log.
+
+        Also where the client says goodbye in the same breath.
+        """
+        for admitted in (False, True):
+            for pieces in ([b"\xff"], [b"\xc3", b"\x28"]):
+                with RawClient(live.port) as client:
+                    if admitted:
+                        client.admitted()
+                    frames = [
+                        RawClient.encoded(CONTINUED if number else TEXT, data, fin=number == len(pieces) - 1)
+                        for number, data in enumerate(pieces)
+                    ]
+                    client.socket.sendall(b"".join(frames) + goodbye * RawClient.encoded(CLOSE, b"\x03\xe8"))
+
+                    assert (1000 if goodbye else 1007) == client.close_code()
+        assert "Traceback" not in live.log
+        assert "UTF-8" not in live.log
 
     def test_the_limit_is_wider_afterwards(self, live: LiveGateway) -> None:
         """Also for a message in many pieces, which is as good as one in one piece."""

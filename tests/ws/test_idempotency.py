@@ -127,6 +127,21 @@ class TestIdempotency:
             assert "late" == text_of(one.result(request))
         assert 1 == len(upstream.exchanges)
 
+    @pytest.mark.parametrize(
+        ("longest", "longer"), [("k" * 512, "k" * 513), ("é" * 256, "é" * 257)], ids=["ASCII", "others"]
+    )
+    def test_a_key_has_512_bytes_at_most(self, client: Client, key: str, longest: str, longer: str) -> None:
+        """It is the run's id and in every event. A longer one begins nothing, and the answer doesn't repeat it."""
+        for method, params in (("agent", {}), ("chat.send", {"sessionKey": key})):
+            request = client.request(method, {"message": "hi", "idempotencyKey": longer, **params})
+            error = client.response(request)["error"]
+
+            assert ("INVALID_REQUEST", "idempotencyKey") == (error["code"], error["details"]["param"])
+            assert longer not in error["message"]
+            assert "512" in error["message"]
+        request = client.request("agent", {"message": "hi", "idempotencyKey": longest})
+        assert longest == client.result(request)["runId"] == client.result(request)["runId"]
+
     @pytest.mark.parametrize("other", [{"message": "x"}, {"sessionKey": "x"}, {"agentId": "echo"}, {"timeoutMs": 5}])
     def test_chat_send_with_a_key_of_something_else(self, client: Client, key: str, other: Json) -> None:
         """The same for a turn of a session; and the other method is something else, too."""

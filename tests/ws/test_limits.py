@@ -20,7 +20,7 @@ from tests.fakes.script import Pause, stream, words
 from tests.fakes.upstream import FakeUpstream
 from tests.live_gateway import TOKEN, LiveGateway
 from tests.official import Json
-from tests.ws.answers import LATE, begun, halting
+from tests.ws.answers import LATE, begun, halting, sent
 from tests.ws.client import SECONDS, Client, Frame, Refused, handshake, new_key, text_of
 from tests.ws.process import AS_ZERO_GATEWAY, MIB, memory, open_sockets, peak_memory
 from tests.ws.raw import PING, RawClient
@@ -102,6 +102,24 @@ class TestSlowReader:
             assert peak_memory(live) - began < 16 * MIB
 
 
+def test_memory_of_those_that_are_gone_is_free(start_gateway: Callable[..., LiveGateway]) -> None:
+    """At once: what they said and were told doesn't wait for a garbage collector, which counts objects, not bytes."""
+    live = start_gateway(app="tests.ws.uncollected:gateway", arguments=AS_ZERO_GATEWAY)
+    with Client(live).admitted() as other:
+        other.run("so that all is loaded that stays loaded")
+        began = memory(live)
+        for _ in range(25):
+            run = new_key()
+            with RawClient(live.port).admitted() as slow:
+                slow.request("agent", {"message": "x" * (8 * MIB), "idempotencyKey": run})
+                slow.read()
+            assert "ok" == other.call("agent.wait", {"runId": run})["status"]
+        assert 1 == settled(lambda: other.call("status")["connections"], 1)
+
+    # 64 MiB are the results that are remembered.
+    assert memory(live) - began < 256 * MIB
+
+
 class TestAnswers:
     """Answers of any size, to clients that read them."""
 
@@ -162,6 +180,41 @@ def test_requests_under_way_are_bounded_in_bytes(client: Client, upstream: FakeU
     assert client.call("health")["ok"]
     for exchange in upstream.exchanges:
         exchange.release()
+
+
+class TestRunsUnderWay:
+    """Turns of ``chat.send`` are answered at once and go on: they are bounded, too. The refused can be tried again."""
+
+    def test_in_number(self, client: Client, dial: Callable[..., Client], upstream: FakeUpstream, key: str) -> None:
+        """256 of one connection, whatever their sessions. When they are over there is room again."""
+        upstream.play(LATE)
+        keys = [f"{key}{number}" for number in range(8)]
+        runs = [sent(client, one) for one in keys for _ in range(32)]
+        for refused in ("chat.send", "agent"):
+            with pytest.raises(Refused) as failure:
+                client.call(refused, {"message": "hi", "idempotencyKey": new_key(), "sessionKey": key})
+            assert ("UNAVAILABLE", True) == (failure.value.code, failure.value.error["retryable"])
+
+        again = client.call("chat.send", {"message": "hi", "idempotencyKey": runs[0], "sessionKey": keys[0]})
+        assert "in_flight" == again["status"]
+        other = dial().admitted()
+        last = sent(other, keys[0])
+        assert 257 == sum(len(client.call("chat.abort", {"sessionKey": one})["runIds"]) for one in reversed(keys))
+        assert "aborted" == other.event("chat", runId=last)["state"]
+        client.call("agent.wait", {"runId": runs[-1]})
+        sent(client, key.replace("main", "echo"))
+
+    def test_in_bytes(self, client: Client, upstream: FakeUpstream, key: str) -> None:
+        """32 MiB of what was said, though the answers came long ago."""
+        upstream.play(LATE)
+        for _ in range(2):
+            sent(client, key, "x" * (11 * MIB))
+        with pytest.raises(Refused) as failure:
+            sent(client, key, "x" * (11 * MIB))
+
+        assert ("UNAVAILABLE", True) == (failure.value.code, failure.value.error["retryable"])
+        sent(client, key)
+        assert 3 == len(client.call("chat.abort", {"sessionKey": key})["runIds"])
 
 
 class TestGone:

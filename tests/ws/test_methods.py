@@ -73,6 +73,7 @@ class TestAnswers:
             ("agents.list", "AgentsListResult"),
             ("models.list", "ModelsListResult"),
             ("commands.list", "CommandsListResult"),
+            ("question.list", "QuestionListResult"),
             ("sessions.delete", "SessionsDeleteResult"),
         ],
     )
@@ -117,6 +118,14 @@ class TestGateway:
         upstream.last.release()
         one.result(request)
         assert 0 == one.call("status")["activeRuns"]
+
+    @pytest.mark.parametrize(
+        ("method", "nothing"),
+        [("question.list", {"questions": []}), ("plugin.approval.list", []), ("system-presence", [])],
+    )
+    def test_what_clients_ask_for_and_there_is_none(self, client: Client, method: str, nothing: Json) -> None:
+        """OpenClaw's terminal client and its command line ask, and complain when the method is unknown."""
+        assert nothing == client.call(method)
 
     def test_agents_are_the_configurations(self, client: Client) -> None:
         """In its order, with their models."""

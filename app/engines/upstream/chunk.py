@@ -38,6 +38,7 @@ class _Loose(Event):
     # The event's own fields, under names that no upstream gives to one of its.
     extra: Extra | None = msgspec.field(default=None, name="zero extra")
     more: bool = msgspec.field(default=False, name="zero more")
+    replayed: bool = msgspec.field(default=False, name="zero replayed")
 
 
 class _ToolCall(ChatCompletionMessageToolCallChunk, forbid_unknown_fields=True):

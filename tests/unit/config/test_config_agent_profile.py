@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from app.config.agent_id import agent_id
-from app.config.agent_profile import AgentProfile, ToolPolicy, agent_profiles, default_agent_id
+from app.config.agent_profile import AgentProfile, ToolPolicy, Window, agent_profiles, default_agent_id
 from app.config.decoding import decode
 from app.config.json_value import JsonObject, JsonValue
-from app.config.model_ref import ModelRef, model_ref
+from app.config.model_ref import BUILT_IN_WINDOWS, ModelRef, model_ref
 from app.config.structs import Config
+from app.engines.local.child import CONTEXT_TOKENS, SLOTS
 
 
 def configured(*entries: JsonObject, **defaults: JsonValue) -> Config:
@@ -89,6 +90,49 @@ def test_what_an_agent_says_wins() -> None:
         timeout_seconds=5.5,
         max_concurrent=1,
     )
+
+
+CATALOGUE: JsonObject = {
+    "up": {
+        "baseUrl": "http://up.example.com/v1",
+        "models": ["unknown", {"id": "big", "contextWindow": 100_000, "maxTokens": 8_000}, {"id": "named"}],
+    },
+    "any": {"baseUrl": "http://any.example.com/v1"},
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "bound", "expected"),
+    [
+        ("up/big", None, Window(100_000, 8_000)),
+        ("up/big", 50_000, Window(50_000, 8_000)),
+        ("up/big", 200_000, Window(100_000, 8_000)),
+        ("up/named", None, None),
+        ("up/named", 50_000, Window(50_000)),
+        ("up/unknown", None, None),
+        ("up/unknown", 50_000, Window(50_000)),
+        ("any/thing", None, None),
+        ("any/thing", 50_000, Window(50_000)),
+        ("local/smollm2", None, Window(4_096)),
+        ("local/smollm2", 1_000, Window(1_000)),
+        ("echo/echo", None, None),
+    ],
+)
+@pytest.mark.parametrize("place", ["agent", "defaults"])
+def test_windows(model: str, bound: int | None, expected: Window | None, place: str) -> None:
+    """A model's window is the catalogue's, or what the agent may use of it if that is less; else there is none."""
+    said: JsonObject = {} if bound is None else {"contextTokens": bound}
+    entry: JsonObject = {"id": "a", "model": {"primary": "echo/x", "fallbacks": [model]}}
+    own, defaults = (said, {}) if place == "agent" else ({}, said)
+    config = decode(
+        {"models": {"providers": CATALOGUE}, "agents": {"list": [{**entry, **own}], "defaults": {**defaults}}}
+    )
+    assert expected == only(config).windows.get(model_ref(model))
+
+
+def test_the_local_model_s_window() -> None:
+    """The configuration knows what the child process is started with."""
+    assert BUILT_IN_WINDOWS["local/smollm2"] == CONTEXT_TOKENS // SLOTS
 
 
 def test_a_denied_tool_stays_denied_in_an_agent_with_its_own_list() -> None:

@@ -437,3 +437,42 @@ def test_networks_of_images_are_networks() -> None:
     assert message_for(provider(fetchImages={"allowHosts": ["*"], "privateNetworks": ["intranet"]})).startswith(
         "models.providers.up.fetchImages.privateNetworks[0]: not an IP address or network."
     )
+
+
+@pytest.mark.parametrize("mode", ["idle", "daily"])
+def test_idle_minutes_need_a_mode(mode: str) -> None:
+    """A setting that would say nothing is a mistake that the start shows."""
+    check(decode({"session": {"reset": {"mode": mode, "idleMinutes": 5}}}))
+    message = message_for({"session": {"reset": {"idleMinutes": 5}}})
+    assert (
+        'session.reset.idleMinutes: it says nothing as long as mode is "none". Set session.reset.mode to "idle" or '
+        in (message)
+    )
+
+
+@pytest.mark.parametrize("trigger", ["/new session", " /new", "/new\n", "\t"])
+def test_a_reset_trigger_is_one_word(trigger: str) -> None:
+    """A command with a blank in it could never be recognised."""
+    check(decode({"session": {"resetTriggers": ["/novo", "!reset"]}}))
+    message = message_for({"session": {"resetTriggers": ["/novo", trigger]}})
+    assert message.startswith("session.resetTriggers[1]: a command is one word.")
+
+
+@pytest.mark.parametrize(
+    "store",
+    ["sqlite", "postgresql://zero:s3cret@db.example.com/zero", "postgres://db/zero", "postgresql:///zero?host=/run/pg",
+     "postgresql://a:5432,b:5433/zero?target_session_attrs=read-write"],
+)  # fmt: skip
+def test_sessions_are_kept_in_a_file_or_in_postgresql(store: str) -> None:
+    """Whatever PostgreSQL's own library can read is taken as it is."""
+    check(decode({"session": {"store": store}}))
+
+
+@pytest.mark.parametrize(
+    "store", ["", "postgres", "mysql://u:s3cret@h/d", "postgresql://", "postgresql://u:s3 cret@h/d"]
+)
+def test_sessions_are_kept_nowhere_else(store: str) -> None:
+    """The message doesn't repeat what may hold a password."""
+    message = message_for({"session": {"store": store}})
+    assert message.startswith('session.store: neither "sqlite" nor the address of a PostgreSQL database. Write')
+    assert "s3" not in message

@@ -36,7 +36,8 @@ PROVIDER: KeyPath = ("models", "providers", "p")
         (("gateway", "prot"), 1, 'gateway.prot: unknown key. Did you mean "port"?'),
         ((*CHAT, "strictmodel"), True, f'{dotted(CHAT)}.strictmodel: unknown key. Did you mean "strictModel"?'),
         ((*CHAT, "strict_model"), True, f'{dotted(CHAT)}.strict_model: unknown key. Did you mean "strictModel"?'),
-        (("session", "qqq"), 1, 'session.qqq: unknown key. Known here: "store".'),
+        (("session", "qqq"), 1, ('session.qqq: unknown key. Known here: '
+                                '"pinnedTurns", "reset", "resetTriggers", "store".')),
         (("agents", "list", 0, "i.d"), 1, 'agents.list[0]["i.d"]: unknown key. Did you mean "id"?'),
         ((*PROVIDER, "url"), "x", 'models.providers.p.url: unknown key. Did you mean "baseUrl"?'),
         (("models", "providers", "a/b"), {}, ('models.providers["a/b"].baseUrl: the key is missing. '
@@ -59,8 +60,9 @@ PROVIDER: KeyPath = ("models", "providers", "p")
                                               'got another string. Did you mean "token"?')),
         (("gateway", "auth", "mode"), 1, ('gateway.auth.mode: expected one of "none", "password", "token", '
                                          "got a number. Correct the value.")),
-        ((*PROVIDER, "api"), "openai", ('models.providers.p.api: expected "openai-completions", got another string. '
-                                       'Did you mean "openai-completions"?')),
+        (PROVIDER, {"baseUrl": "http://x", "api": "openai"}, (
+            'models.providers.p.api: expected "openai-completions", got another string. '
+            'Known here: "openai-completions".')),
         ((*CHAT, "enabled"), "true", (f"{dotted(CHAT)}.enabled: expected true or false, got a string. "
                                      "Write it without quotes; a variable is always a string.")),
         ((*CHAT, "enabled"), 1, f"{dotted(CHAT)}.enabled: expected true or false, got a number. Correct the value."),

@@ -14,6 +14,7 @@ TREE: dict[str, Any] = {
         "auth": {"token": "s3cret-1", "password": "s3cret-2"},
         "remote": {"url": "ws://x", "token": "s3cret-3", "password": "s3cret-4"},
     },
+    "session": {"store": "postgresql://u:s3cret-7@db/zero"},
     "models": {"providers": {"up": {"baseUrl": "https://x", "apiKey": "s3cret-5", "headers": {"X-Key": "s3cret-6"}}}},
     "agents": {"list": [{"id": "a", "params": {"stop": ["x"]}, "model": {"primary": "up/a"}}]},
 }
@@ -25,7 +26,10 @@ def test_no_secret_is_shown_unasked() -> None:
     shown = displayed(CONFIG)
 
     assert "s3cret" not in repr(shown)
+    assert "s3cret" not in repr(CONFIG)
     assert "***" == value_at(shown, key_path("gateway.remote.token"))
+    assert "***" == value_at(shown, key_path("session.store"))
+    assert "sqlite" == value_at(displayed(Config()), key_path("session.store"))
     assert {"X-Key": "***"} == value_at(shown, key_path("models.providers.up.headers"))
     assert {"primary": "up/a", "fallbacks": []} == value_at(shown, key_path("agents.list[0].model"))
     assert "loopback" == value_at(shown, key_path("gateway.bind"))

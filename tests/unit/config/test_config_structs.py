@@ -34,7 +34,7 @@ def test_the_empty_configuration_has_the_documented_defaults() -> None:
                         "keepaliveSeconds": 15.0,
                         "idempotencySeconds": 86_400.0,
                     }
-                }
+                },
             },
             "remote": None,
         },
@@ -45,12 +45,18 @@ def test_the_empty_configuration_has_the_documented_defaults() -> None:
                 "tools": {"allow": None, "deny": []},
                 "params": {},
                 "maxConcurrent": None,
+                "contextTokens": None,
                 "timeoutSeconds": 600.0,
             },
             "list": [],
         },
         "models": {"providers": {}},
-        "session": {"store": "sqlite"},
+        "session": {
+            "store": "sqlite",
+            "pinnedTurns": 1,
+            "reset": {"mode": "none", "atHour": 4, "idleMinutes": None},
+            "resetTriggers": ["/new", "/reset"],
+        },
     }
 
 

@@ -350,3 +350,15 @@ async def test_cancelling_leaves_nothing_behind(tmp_path: Path) -> None:
             begun = asyncio.get_running_loop().time()
         assert asyncio.get_running_loop().time() - begun < 3
         assert before == asyncio.all_tasks()
+
+
+@run
+async def test_another_store_waits_for_the_restart(tmp_path: Path) -> None:
+    """Where sessions are is decided at the start: the log says so without the address, the rest is applied."""
+    file = main_file(tmp_path)
+    async with watching(file) as journal:
+        saved(file, "{session: {store: 'postgresql://u:s3cret@db/zero'}, agents: {list: [{id: 'x'}]}}")
+        warning = await journal.message("WARNING ")
+        assert f"WARNING session.store in {file} was changed: restart the gateway to apply it." == warning
+        loaded = await journal.applied()
+        assert ("sqlite", "x") == (loaded.config.session.store, loaded.default_agent)

@@ -60,6 +60,7 @@ MESSAGES: dict[str, list[Json]] = {
         {"role": "assistant", "content": None, "tool_calls": []},
         {"role": "assistant", "function_call": {"name": "f", "arguments": "{"}},
         {"role": "assistant", "function_call": None},
+        {"role": "assistant", "content": "Hello.", "tool_calls": None, "name": None},
     ],
     "tool": [
         {"role": "tool", "content": "21", "tool_call_id": "call_1"},
@@ -83,7 +84,7 @@ FIELDS: dict[str, list[Json]] = {
     "model": ["zero", "zero:research", "agent:a", "gpt-4o", "x" * 300],
     "stream": [True, False, None],
     "stream_options": [{"include_usage": True, "include_obfuscation": False}, {}, None],
-    "user": ["maria", ""],
+    "user": ["maria", "", None],
     "store": [True, None],
     "metadata": [{"k" * 64: "v" * 512}, {str(i): "" for i in range(16)}, {}, None],
     "n": [1, 128, None],
@@ -106,6 +107,7 @@ FIELDS: dict[str, list[Json]] = {
             "json_schema": {"name": "city_1-x", "description": "d", "schema": SCHEMA, "strict": True},
         },
         {"type": "json_schema", "json_schema": {"name": "x" * 64, "strict": None}},
+        None,
     ],
     "tools": [
         [],
@@ -125,6 +127,7 @@ FIELDS: dict[str, list[Json]] = {
             },
         ],
         [{"type": "function", "function": {"name": f"f{i}"}} for i in range(129)],
+        None,
     ],
     "tool_choice": [
         "none",
@@ -136,10 +139,11 @@ FIELDS: dict[str, list[Json]] = {
             "type": "allowed_tools",
             "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "f"}}]},
         },
+        None,
     ],
-    "parallel_tool_calls": [True, False],
-    "functions": [[{"name": "f", "description": "d", "parameters": SCHEMA}]],
-    "function_call": ["none", "auto", {"name": "f"}],
+    "parallel_tool_calls": [True, False, None],
+    "functions": [[{"name": "f", "description": "d", "parameters": SCHEMA}], None],
+    "function_call": ["none", "auto", {"name": "f"}, None],
     "reasoning_effort": ["none", "minimal", "low", "medium", "high", "xhigh", "max", None],
     "verbosity": ["low", "medium", "high", None],
     "modalities": [["text", "audio"], [], None],
@@ -155,6 +159,7 @@ FIELDS: dict[str, list[Json]] = {
         },
         {"user_location": None},
         {},
+        None,
     ],
     "moderation": [
         {"model": "m", "policy": {"input": {"mode": "score"}, "output": {"mode": "block"}}},
@@ -166,7 +171,7 @@ FIELDS: dict[str, list[Json]] = {
     "safety_identifier": ["x" * 64, None],
     "prompt_cache_key": ["k", None],
     "prompt_cache_retention": ["in_memory", "24h", None],
-    "prompt_cache_options": [{"ttl": "30m", "mode": "explicit"}, {"mode": "implicit"}, {}],
+    "prompt_cache_options": [{"ttl": "30m", "mode": "explicit"}, {"mode": "implicit"}, {}, None],
 }
 
 

@@ -63,7 +63,7 @@ def test_missing(body: bytes, param: str) -> None:
         ('"stream": "yes"', "stream", "bool | null", "str"),
         ('"stop": [1]', "stop[0]", "str", "int"),
         ('"metadata": {"a": 1}', "metadata", "str", "int"),
-        ('"stream_options": {"include_usage": 1}', "stream_options.include_usage", "bool", "int"),
+        ('"stream_options": {"include_usage": 1}', "stream_options.include_usage", "bool | null", "int"),
     ],
 )
 def test_mistyped(field: str, param: str, expected: str, got: str) -> None:

@@ -22,8 +22,22 @@ METADATA: dict[str, tuple[set[str], set[str], str]] = {
     ),
     "metadata{}": (set(), {"maxLength 512"}, "OpenAI documents it"),
 }
+NULLS: dict[str, tuple[set[str], set[str], str]] = {
+    place: (set(), {"type null"}, "many clients write down what they don't set")
+    for place in (
+        *("function_call", "functions", "functions[].description", "functions[].parameters", "messages[].name"),
+        *("messages[].content[].image_url.detail", "messages[].content[].prompt_cache_breakpoint"),
+        *(f"messages[].content[].file.{name}" for name in ("file_data", "file_id", "filename")),
+        *("messages[].tool_calls", "parallel_tool_calls", "prediction.content[].prompt_cache_breakpoint"),
+        *("prompt_cache_options", "response_format", "response_format.json_schema.description"),
+        *("response_format.json_schema.schema", "stream_options.include_obfuscation", "stream_options.include_usage"),
+        *("tool_choice", "tools", "tools[].custom.description", "tools[].custom.format"),
+        *("tools[].function.description", "tools[].function.parameters", "user", "web_search_options"),
+    )
+}
 DIFFERENCES: dict[str, dict[str, tuple[set[str], set[str], str]]] = {
     "CreateChatCompletionRequest": METADATA
+    | NULLS
     | {
         "model": (set(), {"minLength 1"}, "it names an agent"),
         "messages": (set(), {TURN}, "a run needs a turn"),
@@ -39,7 +53,7 @@ DIFFERENCES: dict[str, dict[str, tuple[set[str], set[str], str]]] = {
         "messages[].content[].image_url": (set(), {"type string", ADDRESS}, "of an input_image part"),
         "messages[].content[].detail": (
             PLACE,
-            {"type string", "value auto", "value low", "value high"},
+            {"type string", "type null", "value auto", "value low", "value high"},
             "of an input_image part",
         ),
         "messages[].content[].prompt_cache_breakpoint.ttl": (PLACE, TTL, "the official SDK has it"),

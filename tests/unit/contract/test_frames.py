@@ -191,6 +191,7 @@ class TestDocument:
         """The gateway has these methods and no others, the handshake first."""
         assert [
             *("connect", "health", "status", "agents.list", "models.list", "commands.list"),
+            *("question.list", "plugin.approval.list", "system-presence"),
             *("sessions.list", "sessions.describe", "sessions.preview", "chat.history", "sessions.reset"),
             *("sessions.delete", "sessions.subscribe", "sessions.unsubscribe"),
             *("agent", "agent.wait", "chat.send", "chat.abort"),

@@ -732,6 +732,7 @@ class BrokenStore(SqliteStore):
         expected_head: str | None,
         parent: str | None,
         messages: Sequence[Message],
+        fence: int | None = None,
     ) -> None:
         """Fail."""
         self.appends += 1

@@ -45,6 +45,7 @@ class Opened(SqliteStore):
         expected_head: str | None,
         parent: str | None,
         messages: Sequence[Message],
+        fence: int | None = None,
     ) -> None:
         """Note everything."""
         said = script(messages)

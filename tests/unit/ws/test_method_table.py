@@ -12,7 +12,7 @@ from app.contract import frame_document
 from app.contract.binding import ContractMismatchError
 from app.contract.frames import CommandsListResult, RequestFrame
 from app.errors import InvalidRequest
-from app.ws.caller import Caller
+from app.ws.caller import Caller, Payload
 from app.ws.failure import MethodFailed
 from app.ws.handshake import Admission
 from app.ws.method_table import MethodHandler, MethodTable
@@ -38,7 +38,7 @@ def handlers(**other: MethodHandler) -> dict[str, MethodHandler]:
     return {**dict.fromkeys(NAMES, answer), **{name.replace("_", "."): handler for name, handler in other.items()}}
 
 
-def call(table: MethodTable, method: str, params: Json = None, admission: Admission = EVERYTHING) -> msgspec.Struct:
+def call(table: MethodTable, method: str, params: Json = None, admission: Admission = EVERYTHING) -> Payload:
     """Call a method."""
     raw = msgspec.UNSET if params is None else msgspec.Raw(msgspec.json.encode(params))
     frame = RequestFrame(type="req", id="1", method=method, params=raw)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import msgspec
 import pytest
@@ -71,6 +73,26 @@ def test_agent_events_count_and_add_up() -> None:
     assert [1, 2, 3, 4] == [one["seq"] for one in heard]
     assert [("a", "a"), ("b", "ab")] == [(one["data"]["delta"], one["data"]["text"]) for one in heard[1:3]]
     assert ["start", "end"] == [heard[0]["data"]["phase"], heard[3]["data"]["phase"]]
+
+
+@pytest.mark.parametrize("kind", [AgentEvents, ChatEvents])
+@pytest.mark.parametrize(
+    "outcome", [answer(text_event("a")), ABORTED, EngineFailed("no")], ids=lambda one: type(one).__name__
+)
+def test_nothing_is_kept_of_a_run_that_is_over(
+    kind: type[AgentEvents | ChatEvents], outcome: Answer | GatewayError
+) -> None:
+    """Whoever told it is free with the last who knows it, and needs no garbage collector."""
+    listener = kind(JOB, Heard())
+    tell(listener, text_event("a"))
+    listener.end(outcome)
+    known = weakref.ref(listener)
+    gc.disable()
+    try:
+        del listener
+        assert known() is None
+    finally:
+        gc.enable()
 
 
 def test_only_the_first_choice_s_words_are_told() -> None:

@@ -1,0 +1,51 @@
+"""The header ``Idempotency-Key``: what a key may look like, and the digest of what it stands for. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+import msgspec
+
+from app.errors import InvalidRequest
+from app.http.request_headers import RequestHeaders
+from app.runs.job import Job
+
+HEADER: Final = "Idempotency-Key"
+RETRY_HEADER: Final = "x-stainless-retry-count"
+
+_NAME: Final = HEADER.lower().encode()
+_KEY: Final = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
+_COUNT: Final = re.compile(rb"\s*0*[1-9][0-9]{0,8}\s*")
+
+
+def idempotency_key(headers: RequestHeaders) -> str | None:
+    """Return a request's key, or ``None`` when it has none.
+
+    Raises:
+        InvalidRequest: If it isn't one. An empty one isn't: whoever sends it believes to be protected.
+    """
+    if not headers.all(_NAME):
+        return None
+    key = headers.text(_NAME)
+    if not _KEY.fullmatch(key):
+        raise InvalidRequest(f"{HEADER} must be 1 to 255 printable ASCII characters.", param=HEADER)
+    return key
+
+
+def is_retry(headers: RequestHeaders) -> bool:
+    """Return whether an official SDK says that it has sent this request before, without a key; nonsense is no error."""
+    return not headers.all(_NAME) and any(_COUNT.fullmatch(value) for value in headers.all(RETRY_HEADER.encode()))
+
+
+def digest_of(job: Job, body: bytes) -> bytes:
+    """Return what identifies a request: its body, however its JSON is spelled, and whom it reaches in which session."""
+    target = job.target
+    session = target.session_key if target.stateful else None
+    try:
+        canonical = msgspec.json.encode(msgspec.json.decode(body), order="sorted")
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        canonical = body  # numbers that Python hasn't: they travel as they are, and so they are compared
+    about = msgspec.json.encode([target.agent.id, session, job.whole_history])
+    return hashlib.sha256(about + b"\n" + canonical).digest()

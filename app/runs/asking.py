@@ -1,0 +1,195 @@
+"""Having engines answer: an agent's models in their order, each with as much of the conversation as it has room for.
+
+Owns fallbacks, what becomes of an engine's mistakes, and that a slow reader holds an engine back. Knows no session.
+Source of the rules: design.md, "The run".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any, Protocol, cast
+
+import msgspec
+
+from app.config import AgentProfile, ModelRef, Session
+from app.contract.models import CompletionUsage
+from app.engines.engine import Engine
+from app.errors import EngineFailed, GatewayError, InvalidRequest
+from app.runs.answer import Answer
+from app.runs.event import Event
+from app.runs.job import Job
+from app.runs.legacy_functions import with_tools
+from app.runs.sizing import Conversation, Sizing
+from app.runs.token_count import added
+from app.runs.turn import Turn
+from app.sessions.message import Message
+
+_log = logging.getLogger("zero.runs")
+
+_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
+
+TOO_LONG = "context_length_exceeded"
+"""The code by which a model's engine says that a conversation is more than it has room for."""
+
+_FAIRNESS = 64
+"""Events after which a run lets others go first, even if its engine never waits for anything."""
+
+
+class Listener(Protocol):
+    """A door that wants the answer while it grows."""
+
+    async def on_event(self, event: Event) -> None:
+        """Pass an event on. Returns when the next may come: this is where a slow reader holds the engine back."""
+        ...
+
+    async def flush(self) -> None:
+        """Pass on what was kept back for an event announced by ``more``, which turned out to say nothing."""
+        ...
+
+
+class EngineSource(Protocol):
+    """Where runs find engines."""
+
+    def engine_for(self, provider: str) -> Engine:
+        """Return the engine of a provider that the configuration knows."""
+        ...
+
+
+class Asking:
+    """Asks engines.
+
+    Args:
+        engines: Where they are.
+        settings: Returns the configuration's ``session`` in force.
+    """
+
+    def __init__(self, engines: EngineSource, settings: Callable[[], Session]) -> None:
+        self._engines = engines
+        self._settings = settings
+        self._sizing = Sizing()
+
+    async def answer(
+        self, job: Job, conversation: Conversation, listener: Listener | None
+    ) -> tuple[Answer, tuple[Message, ...]]:
+        """Have the agent's models answer, one after the other until one does.
+
+        Returns:
+            The answer, but for its last events, and what the model that gave it was told.
+
+        Raises:
+            InvalidRequest: If an engine refuses the request.
+            EngineFailed: If the last model's engine failed, or one that had begun to answer.
+        """
+        agent = job.target.agent
+        models = (agent.model, *agent.fallbacks)
+        spent: CompletionUsage | None = None
+        for model, fallback in zip(models, (*models[1:], None), strict=True):
+            answer = Answer.to(job.request, job.run_id)
+            answer.spent = spent
+            try:
+                told = await self._ask(job, model, conversation, answer, listener)
+                answer.complete()
+            except EngineFailed as error:
+                if fallback is None or answer.begun:
+                    _log.warning("run %s: %s failed: %s (%r)", job.run_id, model, error, error.__cause__)
+                    raise
+                _log.warning("run %s: %s failed (%s); trying %s", job.run_id, model, error, fallback)
+                if answer.usage is not None:
+                    spent = added(answer.usage, spent)
+            else:
+                answer.model = model
+                return answer, told
+        raise AssertionError("the last model returns or raises")
+
+    async def _ask(
+        self, job: Job, model: ModelRef, conversation: Conversation, answer: Answer, listener: Listener | None
+    ) -> tuple[Message, ...]:
+        """Have a model answer what it has room for; return that."""
+        agent, pinned = job.target.agent, self._settings().pinned_turns
+        parameters = _parameters(agent, job.parameters)
+        told = await self._sizing.fitted(conversation, agent.windows.get(model), parameters, pinned)
+        while True:
+            try:
+                await self._drive(self._turn(job, model, told), model, answer, listener)
+                return told
+            except InvalidRequest as error:
+                # No estimate is the model's own count, and of some models nobody has said what they have room for.
+                if error.code != TOO_LONG or answer.begun or not conversation.history:
+                    raise
+                less = await self._sizing.halved(conversation, told, pinned)
+                if less is None:
+                    raise
+                _log.info("run %s: %d messages are too long for %s; trying %d", job.run_id, len(told), model, len(less))
+                told = less
+
+    async def _drive(self, turn: Turn, model: ModelRef, answer: Answer, listener: Listener | None) -> None:
+        blame = _Blame(turn, model)
+        with blame:
+            # Protocol methods written as async generators are typed as iterators; closing them is what stops the work.
+            events = cast("AsyncGenerator[Event, None]", self._engines.engine_for(model.provider).run(turn))
+        try:
+            seen = 0
+            while True:
+                with blame:
+                    event = await anext(events, None)
+                    out = answer.feed(event) if event is not None else None
+                if event is None:
+                    break
+                # What the listener raises is the door's own and travels up as it is.
+                if listener is not None:
+                    if out is not None:
+                        await listener.on_event(out)
+                    elif not event.more:
+                        await listener.flush()
+                seen += 1
+                if not seen % _FAIRNESS:
+                    await asyncio.sleep(0)
+        finally:
+            try:
+                await events.aclose()
+            except Exception:  # takes no answer back, and must not take the place of what went wrong before it
+                _log.exception("run %s: the engine of %s raised while it was closed", turn.run_id, model)
+
+    @staticmethod
+    def _turn(job: Job, model: ModelRef, conversation: tuple[Message, ...]) -> Turn:
+        agent = job.target.agent
+        turn = Turn(
+            run_id=job.run_id,
+            agent=agent,
+            model=model.model,
+            messages=conversation,
+            request=job.request,
+            parameters=_parameters(agent, job.parameters),
+        )
+        return with_tools(turn)
+
+
+def _parameters(agent: AgentProfile, sent: Mapping[str, msgspec.Raw]) -> Mapping[str, Any]:
+    if not agent.params:
+        return sent
+    # What a client sends as null counts as not sent, as it does with OpenAI.
+    said = {name: value for name, value in sent.items() if bytes(value) != b"null"}
+    defaults = dict(agent.params)
+    if said.keys() & _LIMITS:
+        for name in _LIMITS:
+            defaults.pop(name, None)  # two names of one limit: the client's counts
+    return {**defaults, **said}
+
+
+class _Blame:
+    """Around what an engine does: what it shouldn't raise becomes its failure, and the log gets the rest."""
+
+    __slots__ = ("_model", "_turn")
+
+    def __init__(self, turn: Turn, model: ModelRef) -> None:
+        self._turn = turn
+        self._model = model
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, GatewayError):
+            _log.error("run %s: the engine of %s raised", self._turn.run_id, self._model, exc_info=error)
+            raise EngineFailed("The engine behind the agent failed unexpectedly.", code="engine_error") from error

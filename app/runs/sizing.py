@@ -1,0 +1,138 @@
+"""How much of a conversation a model gets: the cut-off rule with tokens counted, once for each message.
+
+Owns the counts and what is counted beside messages. The rule itself is ``context_window``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from threading import Lock
+from typing import Any, Final
+
+import msgspec
+
+from app.config import Window
+from app.runs.context_window import budget, fit
+from app.runs.token_count import count, largest_size, size
+from app.sessions.message import Message
+
+REMEMBERED: Final = 50_000
+"""Messages whose size is kept: some 7 MB."""
+_DESCRIBED: Final = ("tools", "functions", "response_format")
+_LIMITS: Final = ("max_completion_tokens", "max_tokens")
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """What a model could be sent.
+
+    Attributes:
+        system: The system message, if there is one.
+        history: What may be left out.
+        new: What may not.
+    """
+
+    system: Sequence[Message]
+    history: Sequence[Message]
+    new: Sequence[Message]
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All of it, in order."""
+        return (*self.system, *self.history, *self.new)
+
+
+class Sizing:
+    """Cuts conversations to size, and remembers how large messages are."""
+
+    def __init__(self) -> None:
+        self._sizes: OrderedDict[int, int] = OrderedDict()
+        self._lock = Lock()
+
+    async def fitted(
+        self, conversation: Conversation, window: Window | None, parameters: Mapping[str, Any], pinned_turns: int
+    ) -> tuple[Message, ...]:
+        """Return as much of a conversation as a model has room for.
+
+        Args:
+            conversation: All there is.
+            window: What the model has room for; ``None`` is for everything.
+            parameters: The request's other fields: tools and schemas take up room, limits say what the answer needs.
+            pinned_turns: How many of the first turns to keep if possible.
+        """
+        whole = conversation.messages
+        if window is None or not conversation.history:
+            return whole
+        room = budget(window, _limit(parameters))
+        described = [_text(parameters[name]) for name in _DESCRIBED if name in parameters]
+        if _surely_fits(whole, room - sum(map(len, described))):
+            return whole
+        return await asyncio.to_thread(self._fit, conversation, room, described, pinned_turns)
+
+    async def halved(
+        self, conversation: Conversation, told: Sequence[Message], pinned_turns: int
+    ) -> tuple[Message, ...] | None:
+        """Return a conversation of half the size of what a model found too long, or ``None`` if there is none."""
+        return await asyncio.to_thread(self._halve, conversation, told, pinned_turns)
+
+    def size(self, message: Message) -> int:
+        """Return a message's tokens, counted at most once as long as they are remembered. Any thread may call this."""
+        return self._once(bytes(message.raw), partial(size, message))
+
+    def _once(self, raw: bytes, counting: Callable[[], int]) -> int:
+        key = hash(raw)
+        with self._lock:
+            if (known := self._sizes.get(key)) is not None:
+                self._sizes.move_to_end(key)
+                return known
+        counted = counting()
+        with self._lock:
+            self._sizes[key] = counted
+            if len(self._sizes) > REMEMBERED:
+                self._sizes.popitem(last=False)
+        return counted
+
+    def _fit(
+        self, conversation: Conversation, room: int, described: Sequence[bytes], pinned_turns: int
+    ) -> tuple[Message, ...]:
+        room -= sum(self._once(text, partial(_words, text)) for text in described)
+        cost = self.size
+        return fit(
+            conversation.system, conversation.history, conversation.new, room, pinned_turns=pinned_turns, cost=cost
+        )
+
+    def _halve(
+        self, conversation: Conversation, told: Sequence[Message], pinned_turns: int
+    ) -> tuple[Message, ...] | None:
+        room = sum(map(self.size, told)) // 2
+        less = self._fit(conversation, room, (), pinned_turns)
+        return less if len(less) < len(told) else None
+
+
+def _surely_fits(messages: Sequence[Message], room: int) -> bool:
+    """Tell whether messages fit that need no counting for that; no more of them are looked at than it takes."""
+    for message in messages:
+        room -= largest_size(message)
+        if room < 0:
+            return False
+    return room >= 0
+
+
+def _limit(parameters: Mapping[str, Any]) -> int | None:
+    for name in _LIMITS:
+        value = parameters.get(name)
+        if isinstance(value, msgspec.Raw):
+            value = msgspec.json.decode(value)
+        if isinstance(value, int):
+            return value
+    return None
+
+
+def _words(raw: bytes) -> int:
+    return count(raw.decode())
+
+
+def _text(value: Any) -> bytes:
+    return bytes(value) if isinstance(value, msgspec.Raw) else msgspec.json.encode(value)

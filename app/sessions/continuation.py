@@ -1,0 +1,97 @@
+"""How a request goes on with a session: what of the session stays, what of the request is new, and where it hangs.
+
+Puts together the rule for what clients resend (``merge``) and those for sessions that begin anew (``reset``,
+``reset_command``). Pure; docs/sessions.md has the rules with examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from app.sessions.merge import Merge, Sent, merge
+from app.sessions.message import Message, digest
+from app.sessions.reset import forgotten_part, mark
+from app.sessions.reset_command import behind_command
+from app.sessions.store import StoredMessage
+
+_TURN = frozenset({"user", "tool", "function"})
+
+
+class Continuation(msgspec.Struct, frozen=True):
+    """How it goes on.
+
+    Attributes:
+        before: Digests of the request's messages from before the last reset, as far as it is the clock's.
+        messages: Its messages behind the last reset; none where it says no more than that there is to be one.
+        sent: The same, as ``merge`` sees them.
+        merged: How they are matched with what is stored.
+        kept: How many of the stored messages stay.
+        new: What is added to them; nothing where the last answer is to be made anew.
+        parent: What that is hung on.
+    """
+
+    before: Sequence[str]
+    messages: tuple[Message, ...]
+    sent: Sequence[Sent]
+    merged: Merge
+    kept: int
+    new: tuple[Message, ...]
+    parent: str | None
+
+    def begun_anew(self, history: Sequence[StoredMessage]) -> Continuation:
+        """Return the same for a session that has come to its end since its last turn.
+
+        Of a request that went on with the session, the turn to be answered is new and nothing else, also where it has
+        been answered before. Results of tools still belong to the session that called them.
+
+        Args:
+            history: The session's active branch; not empty.
+        """
+        turn = turn_begins(self.messages)
+        if self.messages[turn].role != "user":
+            return self
+        known = turn if self.merged.known else 0
+        forgotten = (*self.before, *(message.digest for message in self.sent[:known]))
+        parent = mark(forgotten or [message.digest for message in history])
+        return msgspec.structs.replace(self, kept=0, new=self.messages[known:], parent=parent)
+
+
+def continued(
+    history: Sequence[StoredMessage],
+    messages: tuple[Message, ...],
+    *,
+    whole: bool = False,
+    commands: Collection[str] = (),
+) -> Continuation:
+    """Compare a request with what is stored.
+
+    Args:
+        history: The session's active branch, oldest first.
+        messages: The request's messages, without system messages.
+        whole: Whether the client says that it always sends everything.
+        commands: The words with which a user begins a session anew.
+    """
+    behind = behind_command(messages, commands)
+    messages = messages if behind is None else behind
+    sent = [Sent(digest(message), message.role == "assistant") for message in messages]
+    forgotten = forgotten_part(history, sent, whole=whole and behind is None)
+    before = [message.digest for message in sent[:forgotten]]
+    parent = mark(before) if before else None
+    messages, sent = messages[forgotten:], sent[forgotten:]
+    merged = merge([stored.digest for stored in history], sent, whole=whole or behind is not None or forgotten > 0)
+    if merged.kept:
+        parent = history[merged.kept - 1].id
+    return Continuation(before, messages, sent, merged, merged.kept, messages[merged.known :], parent)
+
+
+def turn_begins(messages: Sequence[Message]) -> int:
+    """Return where the last turn begins: the user's words or the results that are to be answered, 0 if there are none.
+
+    What comes before is history, whether a client or the session brings it.
+    """
+    at = next((at for at in reversed(range(len(messages))) if messages[at].role in _TURN), 0)
+    while at and messages[at - 1].role in _TURN:
+        at -= 1
+    return at

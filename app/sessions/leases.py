@@ -1,0 +1,26 @@
+"""Who may run in a session: one run at a time, first come, first served, whichever process it came to.
+
+Owns the promise. In one process ``app.runs.lanes`` keeps it, in memory; for several that share a database, ``turns``.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+
+class SessionLeases(Protocol):
+    """Gives sessions out, each to one run at a time."""
+
+    def held(self, session_key: str) -> AbstractAsyncContextManager[int | None]:
+        """Wait for the session, and give it back at the end. Cancelling the wait gives the place in the queue up.
+
+        Returns:
+            The fence: a number that ``SessionStore.append`` takes, by which a turn is refused whose session was given
+            to somebody else meanwhile; ``None`` where that can't happen.
+
+        Raises:
+            RateLimited: If too many wait. Nothing has been done then, so a retry is safe.
+            StoreError: If those who share the session can't be asked.
+        """
+        ...

@@ -1,0 +1,156 @@
+"""Sessions in a PostgreSQL database that any number of gateways share.
+
+Knows what is PostgreSQL's own: how to reach it, its rows' locks, its time limits. The statements are in ``sql``. The
+driver is psycopg, with libpq's own reading of the address, so that everything of PostgreSQL's documentation holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self
+
+from sqlalchemy import NullPool, Table, select
+from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.sessions import schema
+from app.sessions.migrations import SCHEMA, migrate
+from app.sessions.sql import SqlStore, translated
+from app.sessions.store import SessionConflict, StoreError
+from app.sessions.turns import Turns
+
+POOL_SIZE: Final = 10
+"""Connections per process at most, besides one that listens while somebody waits for a session."""
+STATEMENT_SECONDS: Final = 15.0
+"""How long one use of the database may take, waiting for a connection included."""
+_DEFAULTS: Final[dict[str, str]] = {
+    "application_name": "zero-gateway",
+    "connect_timeout": "5",
+    # A server that is gone without a word is noticed after this long.
+    "tcp_user_timeout": "15000",
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
+
+MISSING_DRIVER: Final = "PostgreSQL's driver is missing. Install it: pip install 'zero-gateway[postgresql]'"
+
+Connect = Callable[[], Awaitable[Any]]
+"""Opens a connection of psycopg's."""
+
+
+class PostgresqlStore(SqlStore):
+    """A session store in a PostgreSQL database, and who has which session there.
+
+    Attributes:
+        leases: Gives sessions out among all gateways that share the database.
+    """
+
+    def __init__(self, engine: AsyncEngine, connect: Connect) -> None:
+        super().__init__(engine.execution_options(schema_translate_map={None: SCHEMA}))
+        # One round trip for a statement alone, instead of three.
+        self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._turns = Turns(self._writing, self._reading, connect)
+        self.leases = self._turns
+
+    @classmethod
+    async def open(cls, address: str) -> Self:
+        """Connect, and make the tables where they don't exist yet.
+
+        Args:
+            address: ``postgresql://user:password@host/database`` with whatever parameters libpq knows.
+
+        Raises:
+            StoreError: If the database can't be reached or used, or a newer gateway has written it.
+        """
+        connect = connector(address)
+        engine = create_async_engine(
+            "postgresql+psycopg://",
+            async_creator=connect,
+            pool_size=POOL_SIZE,
+            max_overflow=0,
+            pool_timeout=STATEMENT_SECONDS,
+            pool_pre_ping=True,  # a restart of the database, or a firewall's forgetting, is nobody's failed request
+            pool_use_lifo=True,
+            hide_parameters=True,  # an error goes to the log, and what was said must not
+        )
+        store = cls(engine, connect)
+        try:
+            async with store._writing() as connection:
+                await connection.run_sync(migrate)
+        except BaseException:
+            await engine.dispose()
+            raise
+        return store
+
+    async def close(self) -> None:
+        """Give the sessions back that are still held here, and close every connection."""
+        await self._turns.close()
+        await super().close()
+
+    @staticmethod
+    def _insert(table: Table) -> Insert:
+        return insert(table)
+
+    async def _guard(self, connection: AsyncConnection, session_key: str, fence: int) -> None:
+        # Whoever takes the session over deletes this row, and waits for this transaction then. A heartbeat doesn't.
+        own = select(schema.turns.c.id).where(schema.turns.c.id == fence, schema.turns.c.session_key == session_key)
+        if (await connection.execute(own.with_for_update(read=True, key_share=True))).first() is None:
+            raise SessionConflict(session_key)
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        async with _bounded(), self._engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        async with _bounded(), self._single.connect() as connection:
+            yield connection
+
+
+@asynccontextmanager
+async def _bounded() -> AsyncIterator[None]:
+    try:
+        async with translated(), asyncio.timeout(STATEMENT_SECONDS) as deadline:
+            yield
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise
+        raise StoreError(f"The session store didn't answer within {STATEMENT_SECONDS:g} s.") from error
+
+
+async def reach(address: str) -> None:
+    """Connect, and leave everything as it is.
+
+    Raises:
+        StoreError: If the database can't be reached.
+    """
+    connect = connector(address)
+    engine = create_async_engine("postgresql+psycopg://", async_creator=connect, poolclass=NullPool)
+    async with _bounded(), engine.connect() as connection:
+        await connection.execute(select(1))
+
+
+def connector(address: str) -> Connect:
+    """Return what opens connections to a database.
+
+    Raises:
+        StoreError: If the driver is missing or can't read the address, which is not repeated: it holds a password.
+    """
+    try:
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict, make_conninfo
+    except ImportError as error:
+        raise StoreError(f"{MISSING_DRIVER} ({error})") from error
+    try:
+        conninfo = make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(address)})
+    except psycopg.Error:
+        raise StoreError("session.store is not an address that PostgreSQL's client library can read.") from None
+
+    async def connect() -> psycopg.AsyncConnection[Any]:
+        return await psycopg.AsyncConnection.connect(conninfo)
+
+    return connect

@@ -1,0 +1,153 @@
+"""Conversations cut to size: each message counted once, tools counted too, and less on demand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.config import Window
+from app.runs import sizing
+from app.runs.sizing import Conversation, Sizing
+from app.runs.token_count import FILE_TOKENS, count, largest_size, size
+from app.sessions.message import Message
+from tests.unit.conversation import assistant, said, user
+
+WORD = "word " * 99
+"""Some hundred tokens, with the message's frame."""
+
+
+def history(turns: int) -> list[Message]:
+    """Return turns of some two hundred tokens each, all different."""
+    return [said(role, f"{turn} {WORD}") for turn in range(turns) for role in ("user", "assistant")]
+
+
+def fitted(
+    sized: Sizing, past: Sequence[Message], window: int | None, parameters: Mapping[str, Any] | None = None
+) -> tuple[Message, ...]:
+    """Cut a conversation with a short question to size."""
+    conversation = Conversation((), past, (user("and now?"),))
+    bound = Window(window) if window is not None else None
+    return asyncio.run(sized.fitted(conversation, bound, parameters or {}, 0))
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
+    """Messages whose tokens were really counted."""
+    seen: list[Message] = []
+
+    def counting(message: Message) -> int:
+        seen.append(message)
+        return size(message)
+
+    monkeypatch.setattr(sizing, "size", counting)
+    return seen
+
+
+def test_a_model_of_unknown_size_gets_everything(counted: list[Message]) -> None:
+    """Nobody has said what it has room for."""
+    assert 201 == len(fitted(Sizing(), history(100), None))
+    assert [] == counted
+
+
+def test_what_surely_fits_is_not_counted(counted: list[Message]) -> None:
+    """No token is less than a byte."""
+    assert 21 == len(fitted(Sizing(), history(10), 100_000))
+    assert [] == counted
+
+
+def test_each_message_is_counted_once(counted: list[Message]) -> None:
+    """The thousandth turn counts the two messages that came since the last one, and the system message never again."""
+    sized, system = Sizing(), said("system", "s " * 500)
+    past = history(1_000)
+
+    def ask(turns: int) -> int:
+        conversation = Conversation((system,), past[: 2 * turns], (user(f"question {turns}"),))
+        asyncio.run(sized.fitted(conversation, Window(30_000), {}, 1))
+        return len(counted)
+
+    ask(998)
+    before = ask(999)
+    # The last question's answer, its question, and the new question.
+    assert 3 == ask(1_000) - before
+
+
+def test_the_whole_window_is_used_and_not_more() -> None:
+    """The prompt is counted as the estimate counts it, and leaves a tenth and the answer's share free."""
+    kept = fitted(Sizing(), history(100), 8_000)
+    assert 3_000 < sum(map(size, kept)) <= 8_000 - 800 - 2_000
+
+
+TOOLS = msgspec.json.encode([{"type": "function", "function": {"name": "f", "description": WORD * 20}}])
+
+
+@pytest.mark.parametrize("value", [msgspec.Raw(TOOLS), msgspec.json.decode(TOOLS)], ids=["request's", "agent's"])
+@pytest.mark.parametrize("name", ["tools", "functions", "response_format"])
+def test_tools_take_up_room(name: str, value: object) -> None:
+    """What describes tools and answers is part of what the model reads, whoever says it."""
+    without, with_tools = (fitted(Sizing(), history(100), 8_000, said) for said in ({}, {name: value}))
+    assert count(TOOLS.decode()) - 600 < sum(map(size, without)) - sum(map(size, with_tools))
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("raw", [True, False])
+def test_the_answer_s_limit_is_what_is_kept_free(name: str, raw: bool) -> None:
+    """The client's limit or the agent's, under either name."""
+    little, much = (
+        fitted(Sizing(), history(100), 8_000, {name: msgspec.Raw(b"%d" % limit) if raw else limit})
+        for limit in (10, 3_900)
+    )
+    assert len(little) > len(much) + 10
+    assert len(fitted(Sizing(), history(100), 8_000)) == len(
+        fitted(Sizing(), history(100), 8_000, {name: msgspec.Raw(b"null")})
+    )
+
+
+def test_half() -> None:
+    """What a model found too long is halved until only the request is left, and then no more."""
+    sized = Sizing()
+    conversation = Conversation((said("system", "Be brief."),), history(40), (user("and now?"),))
+    told: tuple[Message, ...] | None = conversation.messages
+    sizes = []
+    while told is not None:
+        sizes.append(sum(map(size, told)))
+        last, told = told, asyncio.run(sized.halved(conversation, told, 1))
+    assert (*conversation.system, *conversation.new) == last
+    assert all(less <= more / 2 or less == sizes[-1] for more, less in pairwise(sizes))
+    assert 3 < len(sizes) < 12
+
+
+def test_remembered_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch, counted: list[Message]) -> None:
+    """The oldest is forgotten, and what was asked for lately is not."""
+    monkeypatch.setattr(sizing, "REMEMBERED", 2)
+    sized, (a, b, c) = Sizing(), (user("a"), user("b"), user("c"))
+    for message in (a, b, a, c, a, b):
+        assert size(message) == sized.size(message)
+    assert [a, b, c, b] == counted
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": "https://images.example.com/1.png"}}
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (user("hello world"), 6),
+        (said("user", [{"type": "text", "text": "hello world"}]), 6),
+        (
+            said("user", [PICTURE, {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]),
+            2 * FILE_TOKENS,
+        ),
+        (assistant(""), 4),
+        (said("assistant", [{"type": "refusal", "refusal": "no"}]), 5),
+        (said("assistant", None), 4),
+    ],
+)
+def test_size(message: Message, expected: int) -> None:
+    """Words by the tokenizer, four for the frame, a thousand for each file; and never above the bound."""
+    assert expected <= size(message) <= expected + 20 * ("https" in bytes(message.raw).decode())
+    assert size(message) <= largest_size(message)
