@@ -98,6 +98,7 @@ class Answer:
             self._take_all(event, event.extra)
         if not event.choices:
             return None
+        self._identify(event)
         if self._silent:
             event.choices[:0] = self._silent
             self._silent.clear()
@@ -129,6 +130,8 @@ class Answer:
             )
         if self._beside is not None and self._held:
             self._held[-1].extra = self._beside.with_held(self._held[-1].extra)
+        if self._held:
+            self._identify(self._held[-1])
         return self._held
 
     def choices(self) -> list[ChatCompletionChoice]:
@@ -210,6 +213,13 @@ class Answer:
         if not kept:
             self._beside.hold(extra)
 
+    def _identify(self, event: Event) -> None:
+        """Have an event say what a former one said that had nothing else to say, and so wasn't passed on."""
+        if event.service_tier is None:
+            event.service_tier = self.service_tier
+        if event.system_fingerprint is None:
+            event.system_fingerprint = self.system_fingerprint
+
     def _ended(self, index: int) -> bool:
         choice = self._choices.get(index)
         return choice is not None and choice.finish_reason is not None
@@ -220,7 +230,12 @@ class Answer:
         delta = chunk.delta
         if choice is None:
             choice = self._begin(chunk.index)
-            delta.role = "assistant"
+            if chunk.logprobs and chunk.index:
+                # openai-python's stream helper counts those of a further choice's first chunk twice.
+                self._open_silently(chunk.index)
+                delta.role = UNSET
+            else:
+                delta.role = "assistant"
         elif choice.finish_reason is not None:
             return False
         else:
@@ -238,9 +253,12 @@ class Answer:
         for each in range(len(self._choices), index + 1):
             self._choices[each] = Choice(f"{self._seed}/{each}", self._legacy)
             if each < index:
-                delta = ChatCompletionStreamResponseDelta(role="assistant")
-                self._silent.append(ChatCompletionChunkChoice(index=each, delta=delta, finish_reason=None))
+                self._open_silently(each)
         return self._choices[index]
+
+    def _open_silently(self, index: int) -> None:
+        delta = ChatCompletionStreamResponseDelta(role="assistant")
+        self._silent.append(ChatCompletionChunkChoice(index=index, delta=delta, finish_reason=None))
 
 
 def counts(usage: CompletionUsage) -> bool:

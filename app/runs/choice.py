@@ -167,6 +167,8 @@ class Choice:
         return "tool_calls" if self._calls else "stop"
 
     def _add_calls(self, delta: ChatCompletionStreamResponseDelta) -> None:
+        if delta.function_call and not (delta.function_call.name or delta.function_call.arguments):
+            delta.function_call = UNSET  # some upstreams send an empty one with every word
         if delta.function_call and self._legacy is False:
             delta.tool_calls = [ChatCompletionMessageToolCallChunk(index=0, function=delta.function_call)]
             delta.function_call = UNSET

@@ -10,13 +10,8 @@ import msgspec
 from app.sessions.message import Message
 
 
-class _Part(msgspec.Struct):
-    type: str
-    text: str | None = None
-
-
 class _Spoken(msgspec.Struct):
-    content: str | list[_Part] | None = None
+    content: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Spoken)
@@ -56,6 +51,7 @@ def _first_word(message: Message) -> tuple[str, str]:
     """Return the first word of a message that is one text, and what follows it."""
     content = _decoder.decode(message.raw).content
     if isinstance(content, list):
-        content = content[0].text if len(content) == 1 and content[0].type == "text" else None
+        # A part may have fields that the contract doesn't know for its kind, and they hold anything.
+        content = content[0].get("text") if len(content) == 1 and content[0].get("type") == "text" else None
     word, *rest = (content or "").split(None, 1) or [""]
     return word, rest[0].strip() if rest else ""

@@ -145,6 +145,14 @@ def test_a_known_name_in_a_place_where_it_means_nothing(gateway: LiveGateway, me
         assert chat(gateway, conversation, user="borrowed").status == 200
 
 
+@pytest.mark.parametrize("part", [{"text": 1.0}, {"text": None}, {"type": "file", "content": []}])
+def test_a_parts_unknown_fields_hold_anything(gateway: LiveGateway, part: dict[str, Any]) -> None:
+    """In a session, where messages are looked through for commands, too: the engine refuses the file, by its place."""
+    content = [{"type": "file", "file": {"filename": "a"}, **part}]
+    reply = chat(gateway, [{"role": "user", "content": content}], user="parts")
+    assert reply.summary == (400, "unsupported_parameter", "messages[0].content[0]")
+
+
 def test_the_unchanged_body_is_valid(gateway: LiveGateway) -> None:
     """What the mutations start from is a request that works, so that they test more than one refusal."""
     assert post(gateway, json.dumps(VALID).encode()).status == 200

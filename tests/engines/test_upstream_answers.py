@@ -298,6 +298,36 @@ class TestFields:
         streamed = [choice["logprobs"]["content"] for choice in quiet.stream().choices if choice.get("logprobs")]
         assert [[token] for token in tokens] == streamed
 
+    def test_logprobs_of_a_further_choice(self, upstream: FakeUpstream, quiet: Caller) -> None:
+        """They come behind the choice's role: in one chunk with it openai-python's helper counts them twice."""
+        token = {"token": "Hi", "logprob": -0.5, "bytes": [72, 105], "top_logprobs": []}
+        said = {"logprobs": {"content": [token], "refusal": None}, "finish_reason": "stop"}
+        upstream.play(stream(*(event(chunk({"content": "Hi"}, index=at, **said)) for at in (0, 1)), USED, DONE))
+        [role, words] = [choice for choice in quiet.stream(n=2, logprobs=True).choices if choice["index"] == 1]
+        assert ({"role": "assistant"}, None) == (role["delta"], role.get("logprobs"))
+        assert ("Hi", [token]) == (words["delta"]["content"], words["logprobs"]["content"])
+
+    def test_an_empty_function_call_is_none(self, upstream: FakeUpstream, quiet: Caller) -> None:
+        """Some upstreams send one with every word; the answer is text all the same."""
+        empty = event(chunk({"content": "Hi", "function_call": {}}))
+        upstream.play(stream(empty, FINISH, USED, DONE))
+        tools = [{"type": "function", "function": {"name": "look"}}]
+        [choice] = quiet.ask(tools=tools).body["choices"]
+        assert ("Hi", "stop") == (choice["message"]["content"], choice["finish_reason"])
+        assert not choice["message"].get("tool_calls")
+        streamed = quiet.stream(tools=tools)
+        assert ("Hi", "stop") == (streamed.text(), streamed.finish())
+
+    @pytest.mark.parametrize("at", [0, 1, 2])
+    def test_tier_and_fingerprint_by_themselves(self, upstream: FakeUpstream, quiet: Caller, at: int) -> None:
+        """A chunk that says them and nothing else isn't passed on; the next, or the last one, says them then."""
+        said = {"service_tier": "flex", "system_fingerprint": "fp_1"}
+        events = [event(chunk({"content": "Hi"})), FINISH, USED, DONE]
+        events.insert(at, event({**chunk(), "choices": [], **said}))
+        upstream.play(stream(*events))
+        streamed = quiet.stream()
+        assert said == {name: streamed.chunks[-1].get(name) for name in said}
+
     def test_refusal(self, upstream: FakeUpstream, quiet: Caller) -> None:
         """A refusal is not content."""
         upstream.play(

@@ -85,6 +85,12 @@ def test_several_choices_are_counted_together(live: LiveGateway) -> None:
     assert usage["prompt_tokens"] + usage["completion_tokens"] == usage["total_tokens"]
 
 
+def test_no_alternatives_without_logprobs(live: LiveGateway) -> None:
+    """``top_logprobs: 0`` asks for nothing, and so needs no ``logprobs``."""
+    with urllib.request.urlopen(ask(live, top_logprobs=0, max_tokens=2), timeout=60) as response:
+        assert json.load(response)["choices"][0]["logprobs"] is None
+
+
 def test_logprobs_come_with_the_alternatives_asked_for(live: LiveGateway) -> None:
     """None unless ``top_logprobs`` asks for them."""
     alternatives = []

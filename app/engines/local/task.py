@@ -94,14 +94,16 @@ def task_of(turn: Turn) -> Task:
             param=offers[0].param if len(offers) == 1 else "tools",
         )
     wanted = shape.response_format
+    # Where no logprobs are asked for, llama.cpp refuses a number of alternatives, be it 0.
+    unneeded = _OF_TOOLS if turn.request.logprobs else _OF_TOOLS | {"top_logprobs"}
     if isinstance(wanted, ResponseFormatJsonSchema) and wanted.json_schema.schema:
         schemas = GrammarSchemas()
         param = "response_format.json_schema.schema"
         schema = schemas.add(wanted.json_schema.schema, param, strict=wanted.json_schema.strict is True)
-        return Task(_asking(turn, messages, _OF_TOOLS, _format(schema, schemas)), document=True, param=param)
+        return Task(_asking(turn, messages, unneeded, _format(schema, schemas)), document=True, param=param)
     if isinstance(wanted, ResponseFormatJsonSchema | ResponseFormatJsonObject):
-        return Task(_asking(turn, messages, _OF_TOOLS, {"type": "json_object"}), document=True, param="response_format")
-    return Task(_asking(turn, messages, _OF_TOOLS))
+        return Task(_asking(turn, messages, unneeded, {"type": "json_object"}), document=True, param="response_format")
+    return Task(_asking(turn, messages, unneeded))
 
 
 def _shape_of(turn: Turn) -> _Shape:

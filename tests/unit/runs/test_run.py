@@ -601,10 +601,10 @@ def test_what_a_listener_raises_is_no_failure_of_the_engine(
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        ({"by": agent(timeout_seconds=0.05)}, "within 0.05 s, the limit set by timeoutSeconds of agent 'main'"),
-        ({"time_limit": 0.05}, "within 0.05 s, the limit set by the client"),
-        ({"by": agent(timeout_seconds=0.05), "time_limit": 60.0}, "timeoutSeconds of agent 'main'"),
-        ({"by": agent(timeout_seconds=0.05), "key": None}, "timeoutSeconds of agent 'main'"),
+        ({"by": agent(timeout_seconds=0.4)}, "within 0.4 s, the limit set by timeoutSeconds of agent 'main'"),
+        ({"time_limit": 0.4}, "within 0.4 s, the limit set by the client"),
+        ({"by": agent(timeout_seconds=0.4), "time_limit": 60.0}, "timeoutSeconds of agent 'main'"),
+        ({"by": agent(timeout_seconds=0.4), "key": None}, "timeoutSeconds of agent 'main'"),
     ],
 )
 @pytest.mark.parametrize("begun", [[], [text_event("half")]])
