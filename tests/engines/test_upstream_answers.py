@@ -301,7 +301,7 @@ class TestFields:
     def test_logprobs_of_a_further_choice(self, upstream: FakeUpstream, quiet: Caller) -> None:
         """They come behind the choice's role: in one chunk with it openai-python's helper counts them twice."""
         token = {"token": "Hi", "logprob": -0.5, "bytes": [72, 105], "top_logprobs": []}
-        said = {"logprobs": {"content": [token], "refusal": None}, "finish_reason": "stop"}
+        said: Json = {"logprobs": {"content": [token], "refusal": None}, "finish_reason": "stop"}
         upstream.play(stream(*(event(chunk({"content": "Hi"}, index=at, **said)) for at in (0, 1)), USED, DONE))
         [role, words] = [choice for choice in quiet.stream(n=2, logprobs=True).choices if choice["index"] == 1]
         assert ({"role": "assistant"}, None) == (role["delta"], role.get("logprobs"))
