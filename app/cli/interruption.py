@@ -20,6 +20,8 @@ T = TypeVar("T")
 SIGNALS: Final = [one for one in signal.Signals if one.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 ECHO_SECONDS: Final = 0.1
 """A signal that comes again so soon is the same one: ``timeout`` and shells send it to a process and to its group."""
+AGAIN_SECONDS: Final = 0.2
+"""How often, after a signal, a write is looked at that may have begun to wait for its reader only since."""
 
 
 class Interruption:
@@ -56,6 +58,7 @@ class Interruption:
     def _received(self, number: int, _frame: FrameType | None) -> None:
         if self.signal is None:
             self.signal, self._at = signal.Signals(number), monotonic()
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS, AGAIN_SECONDS)
             if self._loop is not None and self._task is not None:
                 self._loop.call_soon_threadsafe(self._task.cancel)
         elif signal.Signals(number).name != "SIGHUP" and monotonic() - self._at > ECHO_SECONDS:
@@ -68,8 +71,10 @@ class Interruption:
             if before is not signal.SIG_IGN:
                 self._before[one] = before
                 signal.signal(one, self._received)
+        self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, lambda *_: break_off())
         return self
 
     def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for one, before in self._before.items():
             signal.signal(one, before)
