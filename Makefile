@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run test clients lint types generate check-generated contract sdks bench-start clean
+.PHONY: help install install-dev run test clients faults lint types generate check-generated contract sdks bench-start clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -23,6 +23,9 @@ test: $(VENV)/.installed-dev lint check-generated ## Run everything that CI runs
 
 clients: $(VENV)/.installed-dev ## Drive real clients and chat applications; installs some 3 GB into build/clients, once
 	$(BIN)/python -m pytest -v tests/clients tests/applications
+
+faults: $(VENV)/.installed-dev ## Kill gateways at random while clients talk; ZERO_FAULT_SECONDS=120 for two minutes
+	$(BIN)/python -m pytest -s tests/faults
 
 lint: $(VENV)/.installed-dev ## Style and types
 	$(BIN)/ruff check .

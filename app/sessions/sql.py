@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import time
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Table, delete, func, select, update
@@ -24,6 +24,9 @@ from app.sessions.branch import ends, whole
 from app.sessions.leases import SessionLeases
 from app.sessions.message import Message, chained, digest
 from app.sessions.store import Excerpt, SessionConflict, SessionRecord, StoredMessage, StoreError, Verification
+
+_ROWS_PER_STATEMENT: Final = 500
+"""Both databases bound the parameters of a statement: SQLite 32,766, PostgreSQL 65,535."""
 
 _RECORD = (
     schema.sessions.c.key,
@@ -101,9 +104,12 @@ class SqlStore(ABC):
             )
             if moved.rowcount != 1:
                 raise SessionConflict(session_key)
-            if rows:
+            # Statements with many rows, not one statement many times: psycopg makes a pipeline of that, and a run that
+            # is cancelled while it opens one leaves a broken connection in the pool.
+            for at in range(0, len(rows), _ROWS_PER_STATEMENT):
+                some = rows[at : at + _ROWS_PER_STATEMENT]
                 # A regenerated answer may be word for word the old one: the message is there already then.
-                await connection.execute(self._insert(schema.messages).on_conflict_do_nothing(), rows)
+                await connection.execute(self._insert(schema.messages).values(some).on_conflict_do_nothing())
 
     async def sessions(
         self,
