@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from time import strftime
 from types import FrameType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import click
 
@@ -32,6 +32,10 @@ _HELP = """\
 /history  show what was said in this one
 /exit     leave, like Ctrl-D
 Ctrl-C stops an answer. A line that has to begin with a slash is written with two."""
+
+
+_LOOK_SECONDS: Final = 0.25
+"""How long a signal at the prompt may go unnoticed."""
 
 
 class _Session(NamedTuple):
@@ -74,7 +78,10 @@ def command(agent_id: str | None, session_key: str | None, where: Whereabouts) -
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP end a prompt in good order: readline gives the terminal back as it was."""
+    """Have SIGTERM and SIGHUP end a prompt in good order: readline gives the terminal back as it was.
+
+    And have no signal go unnoticed at it, Ctrl-C included.
+    """
 
     def end(number: int, _frame: FrameType | None) -> None:
         raise interrupted_by(number)
@@ -83,9 +90,13 @@ def _ended_by_signals() -> Iterator[None]:
     for one, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(one, end)
+    # A signal that comes just before readline begins to wait is noticed only when the wait ends, by a key or by this.
+    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, _LOOK_SECONDS, _LOOK_SECONDS)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for one, handler in before.items():
             signal.signal(one, handler)
 

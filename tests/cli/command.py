@@ -157,17 +157,6 @@ class Terminal:
         """Return what is shown from now on until ``expected`` has come, without escape sequences."""
         return shown(_read(self._master, lambda got: expected in shown(got), repr(expected)))
 
-    def insist(self, keys: str, expected: str) -> str:
-        """Press keys again and again until ``expected`` has come: Python's readline misses a Ctrl-C now and then."""
-        got = b""
-        for _ in range(20):
-            self.type(keys)
-            while expected not in shown(got) and select.select([self._master], [], [], 1.0)[0]:
-                got += os.read(self._master, 65536)
-            if expected in shown(got):
-                return shown(got)
-        raise AssertionError(f"{expected!r} did not come; what came: {got!r}")
-
     def modes(self) -> list[Any]:
         """Return how the terminal is set up: whether it echoes, and so on."""
         return termios.tcgetattr(self._master)
