@@ -92,3 +92,22 @@ def test_any_request(caller: Caller, upstream: FakeUpstream, engine: str, seed: 
                 n: got.get(n) for n in sent if n not in ignored
             }
     assert answered > COUNT / 2, "most are answered, or this says little"
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize("engine", ["echo", "openai-completions"])
+def test_any_request_in_a_session(caller: Caller, upstream: FakeUpstream, engine: str, seed: int) -> None:
+    """Stored, resent and merged it is no 5xx either: answered, or refused with the field's name, both times alike."""
+    answered = 0
+    for position, body in enumerate(islice(drawn(seed), COUNT // 2)):
+        body = fit(body) if engine == "echo" else body
+        fields = {name: value for name, value in body.items() if name not in ("model", "stream")}
+        key = {"x-zero-session-key": f"any-{engine}-{seed}-{position}"}
+        upstream.reset()
+        upstream.play(stream(*answer(body.get("n") or 1)))
+        first, again = (caller.ask(engine, key, **fields) for _ in range(2))
+        for reply in (first, again):
+            assert reply.status == 200 or (reply.status == 400 and reply.error["param"]), (body, reply.body)
+        assert first.status == again.status, (body, again.body)
+        answered += first.status == 200
+    assert answered > COUNT / 4, "most are answered, or this says little"
