@@ -145,6 +145,15 @@ def test_choices_out_of_order(upstream: FakeUpstream, asker: Caller, agent: str)
 FAILED: Final[Json] = {"message": "boom", "type": "x", "param": None, "code": "boom"}
 
 
+def test_what_is_said_is_not_kept_back(upstream: FakeUpstream, asker: Caller, agent: str) -> None:
+    """The first choice reaches the client while nothing has come for the others yet."""
+    upstream.play(one("a"), [Pause()])
+    with asker.open(agent, n=2) as answer:
+        assert "assistant" == answer.frame()["choices"][0]["delta"]["role"]
+        assert "a" == answer.frame()["choices"][0]["delta"]["content"]
+    upstream.wait(2).wait_closed()
+
+
 class TestFailures:
     """One request that fails is a failure of the whole, and one error."""
 

@@ -59,6 +59,7 @@ async def every_choice(turn: Turn, ask: Ask, one_only: set[str]) -> AsyncIterato
             if begun != ended or not ended or ended >= wanted:
                 return  # complete; or broken off, which isn't for us to mend
             one_only.add(turn.model)
+            yield Event()  # the last one promised more at once, which is not so any longer: what was said may go out
     counts = [usage] if usage is not None else []
     async with aclosing(_together([_single(turn, index) for index in sorted(wanted - ended)], ask, counts)) as more:
         async for event in more:
