@@ -207,6 +207,7 @@ class Provider(SecretSection, frozen=True, kw_only=True):
     api: Literal["openai-completions"] = "openai-completions"
     headers: dict[str, str] = {}
     fetch_images: FetchImages | None = None
+    always_stream: bool = False
     models: tuple[str | CatalogModel, ...] | None = None
 
     def model_ids(self) -> tuple[str, ...] | None:

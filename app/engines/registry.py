@@ -107,7 +107,7 @@ class Engines:
             return endpoint
 
         images = RemoteImages(settings.fetch_images) if settings.fetch_images is not None else None
-        return UpstreamEngine(provider, where, self._session, images)
+        return UpstreamEngine(provider, where, self._session, images, always_stream=settings.always_stream)
 
     def _session(self) -> aiohttp.ClientSession:
         """Return the client for services elsewhere; it goes through the proxy that the environment names, if any."""

@@ -112,7 +112,8 @@ class Asking:
         told = await self._sizing.fitted(conversation, agent.windows.get(model), parameters, pinned)
         while True:
             try:
-                await self._drive(self._turn(job, model, told), model, answer, listener)
+                turn = self._turn(job, model, told, growing=listener is not None)
+                await self._drive(turn, model, answer, listener)
                 return told
             except InvalidRequest as error:
                 # No estimate is the model's own count, and of some models nobody has said what they have room for.
@@ -153,7 +154,7 @@ class Asking:
                 _log.exception("run %s: the engine of %s raised while it was closed", turn.run_id, model)
 
     @staticmethod
-    def _turn(job: Job, model: ModelRef, conversation: tuple[Message, ...]) -> Turn:
+    def _turn(job: Job, model: ModelRef, conversation: tuple[Message, ...], *, growing: bool) -> Turn:
         agent = job.target.agent
         turn = Turn(
             run_id=job.run_id,
@@ -162,6 +163,7 @@ class Asking:
             messages=conversation,
             request=job.request,
             parameters=_parameters(agent, job.parameters),
+            growing=growing,
         )
         return with_tools(turn)
 

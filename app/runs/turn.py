@@ -24,6 +24,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         request: The request as the contract understands it.
         parameters: Every other top-level field of the request as it was sent, fields unknown to the contract included,
             over the agent's own ``params``.
+        growing: Whether somebody wants the answer while it grows; if not, it may as well come in one piece.
     """
 
     run_id: str
@@ -32,6 +33,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     request: CreateChatCompletionRequest
     parameters: Mapping[str, Any]
+    growing: bool = True
 
     @property
     def choices(self) -> int:

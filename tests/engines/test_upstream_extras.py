@@ -248,7 +248,7 @@ class TestAudio:
         assert (None, expected) == (message["content"], message["audio"])
 
     def test_whole(self, upstream: FakeUpstream, quiet: Caller) -> None:
-        """A file can't be streamed: the upstream isn't asked to when the client doesn't."""
+        """A file can't be streamed: the upstream isn't asked for a stream when the client doesn't ask for one."""
         audio = {"id": "audio_2", "expires_at": 5, "data": "AA==", "transcript": "Hello"}
         body = completion("")
         body["choices"][0]["message"] |= {"content": None, "audio": audio}

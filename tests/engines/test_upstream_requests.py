@@ -57,21 +57,13 @@ class TestBody:
         assert PARAMETERS == {name: body[name] for name in PARAMETERS}
 
     def test_ours(self, upstream: FakeUpstream, quiet: Caller, streamed: bool) -> None:
-        """The model is the provider's, and the answer always a stream with usage."""
+        """The model is the provider's, the answer comes as the client wants it, and a stream always tells its usage."""
         send(quiet, streamed)
-        expected = {
-            "model": "main",
-            "messages": [{"role": "user", "content": "hi"}],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
+        expected: Json = {"model": "main", "messages": [{"role": "user", "content": "hi"}]}
+        if streamed:
+            expected |= {"stream": True, "stream_options": {"include_usage": True}}
         assert expected == upstream.last.json
-
-    def test_stream_options_of_the_client(self, upstream: FakeUpstream, quiet: Caller, streamed: bool) -> None:
-        """Other stream options of the client's are kept beside ours."""
-        options = {"include_usage": False, "include_obfuscation": False, "x_new": 1}
-        send(quiet, streamed, stream_options=options)
-        assert {**options, "include_usage": True} == upstream.last.json["stream_options"]
+        assert ("text/event-stream" if streamed else "application/json") == upstream.last.headers["accept"]
 
     def test_messages_as_sent(self, upstream: FakeUpstream, quiet: Caller, streamed: bool) -> None:
         """Messages arrive in order with every field, unknown ones included."""
@@ -90,6 +82,13 @@ class TestBody:
         ]
         send(quiet, streamed, messages=messages)
         assert messages == upstream.last.json["messages"]
+
+
+def test_stream_options_of_the_client(upstream: FakeUpstream, quiet: Caller) -> None:
+    """Other stream options of the client's are kept beside ours."""
+    options = {"include_usage": False, "include_obfuscation": False, "x_new": 1}
+    quiet.stream(stream_options=options)
+    assert {**options, "include_usage": True} == upstream.last.json["stream_options"]
 
 
 class TestAgent:
@@ -126,7 +125,7 @@ class TestAgent:
 
     def test_parameters_beneath_the_clients(self, upstream: FakeUpstream, quiet: Caller) -> None:
         """The agent's params apply where the client says nothing."""
-        quiet.ask("prompted", temperature=0.9)
+        quiet.stream("prompted", temperature=0.9)
         body = upstream.last.json
         assert (0.9, 5, {"x_interval": 3, "include_usage": True}) == (
             body["temperature"],
@@ -199,7 +198,6 @@ class TestHead:
             "authorization": f"Bearer {API_KEY}",
             "x-organisation": "ours",
             "content-type": "application/json",
-            "accept": "text/event-stream",
         }
         assert expected == {name: exchange.headers[name] for name in expected}
         assert TOKEN not in str(exchange.headers)

@@ -15,10 +15,25 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Self, TypeAlias
 
-from tests.fakes.script import Close, Json, Pause, Repeat, Reset, Script, Send, Step, error, stream, words
+from tests.fakes.script import (
+    Close,
+    Json,
+    Pause,
+    Repeat,
+    Reset,
+    Script,
+    Send,
+    Step,
+    completion,
+    error,
+    stream,
+    whole,
+    words,
+)
 
 PATH: Final = "/v1/chat/completions"
 WAIT_SECONDS: Final = 10.0
+HELLO: Final = "Hello, wörld"
 _REPEATED_PER_WRITE: Final = 64 * 1024
 _Serve: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 _NOT_HERE: Final = error(404, {"message": f"This service only has POST {PATH}.", "type": "invalid_request_error"})
@@ -236,7 +251,8 @@ class FakeUpstream:
         with self._arrived:
             scripts = self._scripts.get(exchange.json["model"]) or self._scripts.get("*")
             if not scripts:
-                return stream(*words("Hello,", " wörld"))
+                asked = exchange.json
+                return stream(*words("Hello,", " wörld")) if asked.get("stream") else whole(200, completion(HELLO))
             return scripts[0] if len(scripts) == 1 else scripts.pop(0)
 
 

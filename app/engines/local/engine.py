@@ -41,7 +41,7 @@ class LocalEngine:
     def __init__(self, session: Callable[[], aiohttp.ClientSession]) -> None:
         self.model = LocalModel()
         self._warming: asyncio.Task[None] | None = None
-        self._upstream = UpstreamEngine("local", self._endpoint, session)
+        self._upstream = UpstreamEngine("local", self._endpoint, session, always_stream=True)
 
     def run(self, turn: Turn) -> AsyncIterator[Event]:
         """See ``Engine``."""

@@ -84,7 +84,29 @@ class _Strict(_Loose, forbid_unknown_fields=True):
     error: None = None
 
 
+class _Message(ChatCompletionStreamResponseDelta, forbid_unknown_fields=True):
+    # Whole calls look otherwise than pieces of one: an answer with calls gets a second look.
+    tool_calls: UnsetType = UNSET
+    function_call: UnsetType = UNSET
+
+
+class _WholeChoice(_Choice):
+    delta: _Message = msgspec.field(name="message")  # type: ignore[assignment]  # narrower: as above
+
+    def as_chunk(self) -> ChatCompletionChunkChoice:
+        return ChatCompletionChunkChoice(
+            index=self.index, delta=self.delta, logprobs=self.logprobs, finish_reason=self.finish_reason
+        )
+
+
+class _StrictAnswer(_Strict):
+    """A whole answer of which this is all."""
+
+    choices: list[_WholeChoice]  # type: ignore[assignment]  # narrower: as above
+
+
 _strict_decoder = msgspec.json.Decoder(_Strict)
+_answer_decoder = msgspec.json.Decoder(_StrictAnswer)
 _loose_decoder = msgspec.json.Decoder(_Loose)
 
 
@@ -112,13 +134,21 @@ def event_of_chunk(data: bytes) -> Event:
 
 
 def event_of_completion(data: bytes) -> Event:
-    """Decode a whole, unstreamed answer, as some upstreams send whatever they are asked.
+    """Decode a whole, unstreamed answer.
 
     Raises:
         UpstreamErrorEvent: If it is an error object.
         EngineFailed: If it is no chat completion.
     """
-    body = _json(data)
+    try:
+        strict = _answer_decoder.decode(data)
+    except msgspec.ValidationError:
+        body = _json(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise _nonsense("isn't JSON") from problem
+    else:
+        strict.choices = [choice.as_chunk() for choice in strict.choices]  # type: ignore[misc]  # decoded as such
+        return strict
     if isinstance(body, dict) and body.get("error"):
         raise UpstreamErrorEvent(_error_fields(body["error"]))
     event = _forgiving(body, "message")

@@ -1,4 +1,4 @@
-"""The engine that asks an OpenAI-compatible service, always streaming, so that giving up stops the work there too.
+"""The engine that asks an OpenAI-compatible service, for a stream or an answer in one piece, as its client asked.
 
 Owns the life of the connection to the upstream. What it is asked is made by ``request``, what comes back is read by
 ``sse_reader`` and ``chunk``, what goes wrong is named by ``failure``.
@@ -20,7 +20,7 @@ from app.engines.upstream.chunk import UpstreamErrorEvent, event_of_chunk, event
 from app.engines.upstream.every_choice import every_choice
 from app.engines.upstream.failure import failure_of_error, failure_of_response
 from app.engines.upstream.remote_image import RemoteImages
-from app.engines.upstream.request import body_of
+from app.engines.upstream.request import body_of, wants_sound
 from app.engines.upstream.sse_reader import SSEReader
 from app.errors import EngineFailed
 from app.runs.event import Event
@@ -34,6 +34,7 @@ _MAX_ERROR_BYTES: Final = 64 * 1024
 _MAX_COMPLETION_BYTES: Final = 64 * 1024 * 1024
 _DONE: Final = b"[DONE]"
 _END_SECONDS: Final = 0.05
+_ACCEPTED: Final = {True: {"accept": "text/event-stream"}, False: {"accept": "application/json"}}
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -54,6 +55,7 @@ class UpstreamEngine:
         endpoint: Where it is, asked anew for each run.
         session: The HTTP client shared by all engines, made at first use.
         images: Fetches the images that a conversation names by address; ``None`` leaves that to the service.
+        always_stream: Whether it is asked for a stream even when nobody wants the answer while it grows.
     """
 
     def __init__(
@@ -62,7 +64,10 @@ class UpstreamEngine:
         endpoint: Callable[[], Awaitable[Endpoint]],
         session: Callable[[], aiohttp.ClientSession],
         images: RemoteImages | None = None,
+        *,
+        always_stream: bool = False,
     ) -> None:
+        self._always_stream = always_stream
         self._images = images
         self._provider = provider
         self._endpoint = endpoint
@@ -87,11 +92,12 @@ class UpstreamEngine:
     async def _ask(self, turn: Turn) -> AsyncIterator[Event]:
         """Send one request and yield what comes back."""
         endpoint = await self._endpoint()
+        streamed = turn.growing or (self._always_stream and not wants_sound(turn))
         with self._failures_named():
             async with self._session().post(
                 f"{endpoint.base_url.rstrip('/')}/chat/completions",
-                data=body_of(turn),
-                headers={"content-type": "application/json", "accept": "text/event-stream", **endpoint.headers},
+                data=body_of(turn, streamed=streamed),
+                headers={"content-type": "application/json", **_ACCEPTED[streamed], **endpoint.headers},
                 allow_redirects=False,
             ) as response:
                 if response.status != 200:

@@ -15,18 +15,20 @@ from app.runs.turn import Turn
 _OURS: Final = frozenset({"model", "messages", "stream", "stream_options"})
 
 
-def body_of(turn: Turn) -> bytes:
+def body_of(turn: Turn, *, streamed: bool) -> bytes:
     """Return the JSON that asks a service for a turn.
 
-    It always streams and always tells the usage, whatever the client wants: closing a stream is how the work is
-    stopped. Except where a client that doesn't stream wants sound: that is streamed as bare samples only, and files
-    (wav, mp3, ...) come in one piece. Every other field travels as the bytes it came in, those that our contract
-    doesn't know included.
+    A stream is always to tell its usage, whatever the client wants. Every other field travels as the bytes it came in,
+    those that our contract doesn't know included.
+
+    Args:
+        turn: The turn.
+        streamed: Whether the answer is to come as a stream.
     """
     fields: dict[str, Any] = {name: value for name, value in turn.parameters.items() if name not in _OURS}
     fields["model"] = turn.model
     fields["messages"] = [message.raw for message in turn.messages]
-    if not turn.request.stream and _says(turn.parameters.get("audio")):
+    if not streamed:
         return msgspec.json.encode(fields)
     fields["stream"] = True
     options = turn.parameters.get("stream_options")
@@ -35,6 +37,7 @@ def body_of(turn: Turn) -> bytes:
     return msgspec.json.encode(fields)
 
 
-def _says(value: Any) -> bool:
-    """Tell whether a parameter is there: null is as good as absent."""
+def wants_sound(turn: Turn) -> bool:
+    """Tell whether a turn asks for sound, which is streamed as bare samples only: files come in one piece."""
+    value = turn.parameters.get("audio")
     return value is not None and not (isinstance(value, msgspec.Raw) and bytes(value) == b"null")

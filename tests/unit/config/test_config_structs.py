@@ -108,7 +108,7 @@ def test_no_secret_is_in_repr() -> None:
     assert "s3cret" not in repr(provider.__rich_repr__())
     assert repr(provider) == (
         "Provider(base_url='https://x/v1', api_key='***', api='openai-completions', "
-        "headers={'X-Team': '***'}, fetch_images=None, models=None)"
+        "headers={'X-Team': '***'}, fetch_images=None, always_stream=False, models=None)"
     )
     assert "token='***'" in repr(auth)
     assert "Remote(url='ws://x', token='***', password='***')" == repr(config.gateway.remote)
