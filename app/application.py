@@ -26,10 +26,15 @@ from app.http.error_response import belongs_to_api, http_exception_handler, on_c
 from app.http.guard import guard
 from app.http.health import Health
 from app.http.model_list import ModelList
+from app.http.session_changes import SessionChanges
+from app.http.session_list import SessionViews
+from app.http.session_transfer import SessionTransfer
 from app.machinery import Machinery
+from app.runs.retention import Retention
+from app.runs.session_care import SessionCare
 from app.security.authenticator import Authenticator
 from app.security.secret import resolve_secret
-from app.sessions.idempotency import MemoryRecords
+from app.security.shared_failures import SharedFailureLimit
 from app.ws.door import Door
 
 _log = logging.getLogger("zero")
@@ -55,9 +60,12 @@ class Gateway:
         self.engines, self.store, self.runs = self._machinery.engines, self._machinery.store, self._machinery.runs
         # gateway.* takes effect at the start only, so this needs no asking anew.
         gateway = loaded.config.gateway
-        self.authenticator = Authenticator(resolve_secret(gateway.auth, environ), loaded.config)
+        self._failures = SharedFailureLimit(
+            gateway.auth.rate_limit, self.store.failures, others=self.store.leases is not None
+        )
+        self.authenticator = Authenticator(resolve_secret(gateway.auth, environ), loaded.config, self._failures)
         self.websocket = Door(self.runs, (self.store, self.store.kind), self.authenticator, lambda: self.loaded)
-        self.chat = ChatCompletions(self.runs, lambda: self.loaded, MemoryRecords())
+        self.chat = ChatCompletions(self.runs, lambda: self.loaded, self.store.records)
         enabled = gateway.http.endpoints.chat_completions.enabled
         contract = document.load()
         app: ASGIApp = self._litestar(contract, enabled)
@@ -69,6 +77,10 @@ class Gateway:
     def _litestar(self, contract: document.Document, enabled: bool) -> Litestar:
         models = ModelList(lambda: self.loaded, created=int(self.loaded.path.stat().st_mtime))
         health = Health(self.store)
+        care = SessionCare(self.store, self.runs)
+        views = SessionViews(self.store, lambda: self.loaded)
+        changes = SessionChanges(care, lambda: self.loaded)
+        transfer = SessionTransfer(self.store, care, lambda: self.loaded)
         served = ContractDocument(contract)
         routes = bind(
             contract.operations,
@@ -76,6 +88,17 @@ class Gateway:
                 "createChatCompletion": self.chat.create,
                 "listModels": models.list,
                 "retrieveModel": models.retrieve,
+                "listSessions": views.list,
+                "deleteSessions": changes.delete_all,
+                "exportSessions": transfer.export_all,
+                "importSessions": transfer.take_in,
+                "retrieveSession": views.retrieve,
+                "deleteSession": changes.delete,
+                "listSessionMessages": views.messages,
+                "exportSession": transfer.export,
+                "resetSession": changes.reset,
+                "listSessionBranches": views.branches,
+                "restoreSessionBranch": changes.restore,
                 "getHealth": health.health,
                 "getReadiness": health.readiness,
                 "getContractJson": served.json,
@@ -100,13 +123,18 @@ class Gateway:
     async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
         self.store.open()
         watcher = asyncio.create_task(self._watch(), name="config-watcher")
+        sharing = asyncio.create_task(self._share(), name="failures-sharing")
+        care = SessionCare(self.store, self.runs)
+        retention = Retention(self.store.archive, care, lambda: self.loaded.config.session)
+        forgetting = asyncio.create_task(retention.keep(), name="session-retention")
         self._warm_up()
         try:
             yield
         finally:
-            watcher.cancel()
-            with suppress(asyncio.CancelledError):
-                await watcher
+            for task in (watcher, sharing, forgetting):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
             await self.chat.close()
             await self.websocket.close()
             await self._machinery.close()
@@ -117,6 +145,13 @@ class Gateway:
         except Exception:
             # Without the watcher the gateway works on; it just needs a restart to see edits.
             _log.exception("the configuration is no longer watched")
+
+    async def _share(self) -> None:
+        try:
+            await self._failures.share()
+        except Exception:
+            # Without it each process counts for itself.
+            _log.exception("failed authentications are no longer shared")
 
     def _apply(self, loaded: LoadedConfig) -> None:
         self.loaded = loaded

@@ -53,7 +53,7 @@ class EchoEngine:
                 yield _call_event(index, arguments=token) if speech.tool else text_event(token, index=index, more=True)
         for index in range(turn.choices):
             yield finish_event(speech.finish_reason, index=index, more=True)
-        prompt = max(1, sum(len(_TOKEN.findall(_text(message))) for message in turn.messages))
+        prompt = max(1, sum(_count(_text(message)) for message in turn.messages))
         completion = len(speech.tokens) * turn.choices
         yield Event(
             usage=CompletionUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
@@ -166,6 +166,11 @@ def _text(message: Message) -> str:
     if isinstance(content, list):
         return " ".join(part["text"] for part in content if part.get("type") == "text")
     return content or ""
+
+
+def _count(text: str) -> int:
+    """Return how many times ``_TOKEN`` is found, in a fraction of the time that finding takes."""
+    return len(text.split()) + text[:1].isspace()
 
 
 def _until_stop(text: str, stop: Any) -> str:

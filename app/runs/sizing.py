@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from threading import Lock
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import msgspec
 
 from app.config import Window
 from app.runs.context_window import budget, fit
+from app.runs.past import Past
 from app.runs.token_count import count, largest_size, size
 from app.sessions.message import Message
 
@@ -32,16 +34,22 @@ class Conversation(msgspec.Struct, frozen=True):
         system: The system message, if there is one.
         history: What may be left out.
         new: What may not.
+        past: Where the history is in its session; ``None`` unless what is left out is to be summed up.
     """
 
     system: Sequence[Message]
     history: Sequence[Message]
     new: Sequence[Message]
+    past: Past | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:
         """All of it, in order."""
         return (*self.system, *self.history, *self.new)
+
+    def is_all_in(self, told: Sequence[Message]) -> bool:
+        """Tell whether nothing of it was left out."""
+        return len(told) == len(self.system) + len(self.history) + len(self.new)
 
 
 class Sizing:
@@ -62,14 +70,19 @@ class Sizing:
             parameters: The request's other fields: tools and schemas take up room, limits say what the answer needs.
             pinned_turns: How many of the first turns to keep if possible.
         """
-        whole = conversation.messages
         if window is None or not conversation.history:
-            return whole
+            return conversation.messages
         room = budget(window, _limit(parameters))
         described = [_text(parameters[name]) for name in _DESCRIBED if name in parameters]
-        if _surely_fits(whole, room - sum(map(len, described))):
-            return whole
+        spoken = chain(conversation.system, conversation.new, conversation.history)
+        if _surely_fits(spoken, room - sum(map(len, described))):
+            return conversation.messages
         return await asyncio.to_thread(self._fit, conversation, room, described, pinned_turns)
+
+    async def room(self, window: Window, parameters: Mapping[str, Any]) -> int:
+        """Return how many tokens of a conversation a model has room for, beside what else it is sent."""
+        described = [_text(parameters[name]) for name in _DESCRIBED if name in parameters]
+        return budget(window, _limit(parameters)) - await asyncio.to_thread(self._described, described)
 
     async def halved(
         self, conversation: Conversation, told: Sequence[Message], pinned_turns: int
@@ -97,11 +110,22 @@ class Sizing:
     def _fit(
         self, conversation: Conversation, room: int, described: Sequence[bytes], pinned_turns: int
     ) -> tuple[Message, ...]:
-        room -= sum(self._once(text, partial(_words, text)) for text in described)
-        cost = self.size
+        room -= self._described(described)
+        known: dict[int, int] = {}
+
+        def cost(message: Message) -> int:
+            # The rule looks at most messages twice; the conversation keeps them, so that none's id becomes another's.
+            found = known.get(id(message))
+            if found is None:
+                found = known[id(message)] = self.size(message)
+            return found
+
         return fit(
             conversation.system, conversation.history, conversation.new, room, pinned_turns=pinned_turns, cost=cost
         )
+
+    def _described(self, texts: Sequence[bytes]) -> int:
+        return sum(self._once(text, partial(_words, text)) for text in texts)
 
     def _halve(
         self, conversation: Conversation, told: Sequence[Message], pinned_turns: int
@@ -111,7 +135,7 @@ class Sizing:
         return less if len(less) < len(told) else None
 
 
-def _surely_fits(messages: Sequence[Message], room: int) -> bool:
+def _surely_fits(messages: Iterable[Message], room: int) -> bool:
     """Tell whether messages fit that need no counting for that; no more of them are looked at than it takes."""
     for message in messages:
         room -= largest_size(message)

@@ -8,12 +8,18 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from app.sessions.interruption import BegunRun
+
 
 class SessionLeases(Protocol):
     """Gives sessions out, each to one run at a time."""
 
-    def held(self, session_key: str) -> AbstractAsyncContextManager[int | None]:
+    def held(self, session_key: str, run: BegunRun | None = None) -> AbstractAsyncContextManager[int | None]:
         """Wait for the session, and give it back at the end. Cancelling the wait gives the place in the queue up.
+
+        Args:
+            session_key: The session.
+            run: Who wants it: what is recorded if its process dies.
 
         Returns:
             The fence: a number that ``SessionStore.append`` takes, by which a turn is refused whose session was given
@@ -21,6 +27,9 @@ class SessionLeases(Protocol):
 
         Raises:
             RateLimited: If too many wait. Nothing has been done then, so a retry is safe.
+            RunAborted: If somebody has revoked the run, through whichever process.
+            SessionConflict: If the session was lost to somebody else while it was held; the calling task is stopped
+                then, wherever it is.
             StoreError: If those who share the session can't be asked.
         """
         ...

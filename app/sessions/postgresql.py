@@ -11,14 +11,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
-from sqlalchemy import NullPool, Table, select
+from sqlalchemy import Connection, NullPool, Table, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from app.errors import RunAborted
 from app.sessions import schema
 from app.sessions.migrations import SCHEMA, migrate
 from app.sessions.sql import SqlStore, translated
-from app.sessions.store import SessionConflict, StoreError
+from app.sessions.store import SessionConflict, SessionRecord, StoreError
 from app.sessions.turns import Turns
 
 POOL_SIZE: Final = 10
@@ -80,6 +81,7 @@ class PostgresqlStore(SqlStore):
         try:
             async with store._writing() as connection:
                 await connection.run_sync(migrate)
+            store._turns.open()
         except BaseException:
             await engine.dispose()
             raise
@@ -94,11 +96,43 @@ class PostgresqlStore(SqlStore):
     def _insert(table: Table) -> Insert:
         return insert(table)
 
-    async def _guard(self, connection: AsyncConnection, session_key: str, fence: int) -> None:
-        # Whoever takes the session over deletes this row, and waits for this transaction then. A heartbeat doesn't.
-        own = select(schema.turns.c.id).where(schema.turns.c.id == fence, schema.turns.c.session_key == session_key)
-        if (await connection.execute(own.with_for_update(read=True, key_share=True))).first() is None:
+    def _guarded(self, connection: Connection, session_key: str, fence: int) -> None:
+        # Whoever takes the session over deletes this row, and whoever stops its runs changes it; either waits for this
+        # transaction then. A heartbeat doesn't.
+        own = select(schema.turns.c.revoked).where(
+            schema.turns.c.id == fence, schema.turns.c.session_key == session_key
+        )
+        found = connection.execute(own.with_for_update(read=True)).first()
+        if found is None:
             raise SessionConflict(session_key)
+        if found.revoked is not None:
+            raise RunAborted(found.revoked)
+
+    def _settled(self, fence: int) -> None:
+        self._turns.settle(fence)
+
+    async def _revoke(
+        self, connection: AsyncConnection, session_key: str, why: str, run_id: str | None = None
+    ) -> list[str]:
+        return await self._turns.revoke(connection, session_key, why, run_id)
+
+    async def reset(self, session_key: str, *, fence: int | None = None) -> SessionRecord | None:
+        """Reset it, and see at once whether that stops runs here."""
+        record = await super().reset(session_key, fence=fence)
+        self._turns.look()
+        return record
+
+    async def delete(self, session_key: str, *, unchanged_since: float | None = None) -> bool:
+        """Delete it, and see at once whether that stops runs here."""
+        deleted = await super().delete(session_key, unchanged_since=unchanged_since)
+        self._turns.look()
+        return deleted
+
+    async def revoke(self, session_key: str, why: str, run_id: str | None = None) -> list[str]:
+        """Stop the runs, and those that are here at once."""
+        stopped = await super().revoke(session_key, why, run_id)
+        self._turns.look()
+        return stopped
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:

@@ -1,6 +1,7 @@
 """Gateways under SIGKILL with clients that abort and retry: no turn is lost, doubled or out of order, no lane is stuck.
 
-``ZERO_FAULT_SECONDS`` says how long, for each store.
+``ZERO_FAULT_SECONDS`` says how long, for each store; without it two minutes. Two of three replicas count as machines of
+their own, whose death nobody sees; the third is seen to be dead by its next process.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from tests.sessions.place import PostgresqlPlace, SqlitePlace
 from tests.sessions.postgresql_server import PASSWORD
 from tests.sessions.talk import written
 
-SECONDS: Final = float(os.environ.get("ZERO_FAULT_SECONDS", "25"))
+SECONDS: Final = float(os.environ.get("ZERO_FAULT_SECONDS", "120"))
 SESSIONS: Final = 50
 FEW_SECONDS: Final = 8.0
 # A dead replica's sessions wait for their leases. If it happened more often, all clients would do little but wait.
@@ -117,7 +118,10 @@ def test_killed_while_clients_retry(
         replicas: list[Replica] = []
         try:
             # One by one, so that all that have started are stopped, whatever happens.
-            replicas.extend(Replica(tmp_path / f"replica-{n}", config) for n in range(1 if kind == "sqlite" else 3))
+            replicas.extend(
+                Replica(tmp_path / f"replica-{n}", config, "tests.faults.elsewhere:gateway" if n else "app:gateway")
+                for n in range(1 if kind == "sqlite" else 3)
+            )
             clients = disturb(replicas)
             upstream.play(*answers(random.Random(7), SESSIONS, faulty=0))
             free_at = max(replica.killed_at for replica in replicas) + (LEASE_SECONDS if kind == "postgresql" else 0)
@@ -140,21 +144,29 @@ def test_killed_while_clients_retry(
         check_branch([turn for client in clients if client.key == key(session) for turn in client.turns], lines)
         for session, lines in enumerate(asyncio.run(found()))
     )
+    interrupted = place.execute("SELECT count(*) FROM interrupted_runs")[0][0]
     counts = sum((client.counts for client in clients), Counter[str]())
     slowest = max(turn.answered - turn.started for turn in turns if turn.answer is not None)
     with capsys.disabled():
         sys.stdout.write(
             f"\n{kind}: {SECONDS:g} s, {sum(replica.kills for replica in replicas)} kills, {len(turns)} turns asked, "
             f"{unknown - SESSIONS} stored that no client was told of, {prompts} prompts, slowest turn {slowest:.1f} s, "
-            f"slowest at the end {last:.1f} s (limit {limit:.1f} s)\n{dict(counts.most_common())}\n"
+            f"slowest at the end {last:.1f} s (limit {limit:.1f} s), "
+            f"{interrupted} runs recorded as interrupted\n{dict(counts.most_common())}\n"
         )
     assert last < limit, "no lane is stuck"
     assert [] == [name for name in counts if name.startswith("4") and not name.startswith("429")]
     assert counts["answered"] > SESSIONS
     assert counts["replayed"] > 0
+    assert counts["answered by key, asked more than once"] > 0
+    assert interrupted > 0
+    left = "SELECT count(*) FROM messages JOIN interrupted_runs USING (session_key, run_id)"
+    assert [(0,)] == place.execute(left), "what was interrupted has left nothing"
     assert sum(replica.kills for replica in replicas) > SECONDS / 10
     for replica in replicas:
         assert "Traceback" not in replica.log
         assert PASSWORD not in replica.log
     if isinstance(place, PostgresqlPlace):
         assert [(0,)] == place.execute("SELECT count(*) FROM turns")
+    else:
+        assert [] == [path.name for path in place.path.parent.iterdir() if "-runs-" in path.name], "no run is left open"

@@ -15,8 +15,9 @@ from app.errors import RateLimited
 from app.runs.lanes import MAX_WAITING, Lanes
 from app.sessions import turns
 from app.sessions.leases import SessionLeases
+from app.sessions.news import News
 from app.sessions.store import SessionConflict, SessionStore, StoreError
-from app.sessions.turns import Turns
+from app.sessions.turns import LEASE_SECONDS
 from tests.sessions.place import Place, PostgresqlPlace
 from tests.sessions.talk import KEY, append, written
 from tests.unit.conversation import user
@@ -260,10 +261,10 @@ def test_crowd(place: Place) -> None:
 def test_without_news(database: PostgresqlPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where notifications don't arrive, as behind some poolers, those who wait look by themselves."""
 
-    async def deaf(_turns: Turns) -> None:
+    async def deaf(_news: News) -> None:
         """Hear nothing."""
 
-    monkeypatch.setattr(Turns, "_listen", deaf)
+    monkeypatch.setattr(News, "_listen", deaf)
     monkeypatch.setattr(turns, "LOOK_SECONDS", 0.05)
 
     async def scenario(desk: Desk) -> None:
@@ -329,9 +330,12 @@ async def _busy(place: PostgresqlPlace) -> int:
 
 HOLDER = """
 import asyncio, sys
+from app.sessions import owner
 from app.sessions.postgresql import PostgresqlStore
 
 async def main() -> None:
+    if sys.argv[3]:
+        owner.machine = lambda: sys.argv[3]
     store = await PostgresqlStore.open(sys.argv[1])
     async with store.leases.held(sys.argv[2]) as fence:
         print(fence, flush=True)
@@ -342,11 +346,11 @@ asyncio.run(main())
 
 
 def test_a_process_that_died(database: PostgresqlPlace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The session of a process that was killed is free once its lease has expired, and not before."""
+    """The session of a process on another machine is free once its lease has expired, and not before."""
     monkeypatch.setattr(turns, "LOOK_SECONDS", 0.05)
 
     async def scenario(desk: Desk) -> None:
-        command = [sys.executable, "-c", HOLDER, database.setting, KEY]
+        command = [sys.executable, "-c", HOLDER, database.setting, KEY, "elsewhere"]
         process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
         assert process.stdout is not None
         fence = int(await process.stdout.readline())
@@ -361,16 +365,35 @@ def test_a_process_that_died(database: PostgresqlPlace, monkeypatch: pytest.Monk
     play(database, scenario)
 
 
+def test_a_process_of_this_machine_that_died(database: PostgresqlPlace) -> None:
+    """Its sessions needn't wait for that: it is seen that it is dead, before its lease expires."""
+
+    async def scenario(desk: Desk) -> None:
+        command = [sys.executable, "-c", HOLDER, database.setting, KEY, ""]
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
+        await process.stdout.readline()
+        await desk.queued("a")
+        assert [] == desk.inside
+        process.kill()
+        await process.wait()
+        async with asyncio.timeout(LEASE_SECONDS / 2):
+            await alone(desk, "a")
+
+    play(database, scenario)
+
+
 def test_leases_are_renewed(database: PostgresqlPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run may take longer than a lease: its process renews it, and nobody takes the session over."""
-    monkeypatch.setattr(turns, "LEASE_SECONDS", 0.4)
+    monkeypatch.setattr(turns, "LEASE_SECONDS", 1.0)
+    monkeypatch.setattr(turns, "BEAT_SECONDS", 0.1)
     monkeypatch.setattr(turns, "LOOK_SECONDS", 0.05)
 
     async def scenario(desk: Desk) -> None:
         await desk.queued("a")
         await desk.queued("b")
         began = time.monotonic()
-        while time.monotonic() - began < 1.5:
+        while time.monotonic() - began < 2.5:
             await asyncio.sleep(0.05)
             assert ["a"] == desk.inside
         await desk.leave("a")
@@ -418,9 +441,9 @@ def test_taking_over_waits_for_a_turn_that_is_being_stored(database: PostgresqlP
 
             async with slow.leases.held(KEY) as fence:
                 assert fence is not None
+                database.execute("UPDATE turns SET expires_at = clock_timestamp() - interval '1 second'")
                 async with slow._writing() as connection:
                     await slow._guard(connection, KEY, fence)
-                    database.execute("UPDATE turns SET expires_at = clock_timestamp() - interval '1 second'")
                     over = asyncio.create_task(take_over())
                     blocked = "SELECT 1 FROM pg_locks WHERE NOT granted"
                     await until(lambda: _found(database, blocked))

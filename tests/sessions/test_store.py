@@ -112,7 +112,8 @@ def test_conflict_over_a_new_session(place: Place) -> None:
         async with place.opened() as store:
             with pytest.raises(SessionConflict):
                 await store.append(KEY, "main", "r", expected_head="sha256:0", parent=None, messages=[user("a")])
-            assert (None, []) == (await store.session(KEY), await store.history(KEY))
+            assert await store.session(KEY) is None
+            assert [] == await store.history(KEY)
             await append(store, user("a"))
             assert ["user: a"] == await written(store)
 
@@ -279,7 +280,8 @@ def test_delete(place: Place) -> None:
             await append(store, user("b"), behind=before, fork_at=0)
             await append(store, user("c"), key="agent:main:other")
             assert await store.delete(KEY)
-            assert (None, []) == (await store.session(KEY), await store.history(KEY))
+            assert await store.session(KEY) is None
+            assert [] == await store.history(KEY)
             with pytest.raises(SessionConflict):
                 await append(store, user("late"), behind=before)
         assert [("agent:main:other",)] == place.execute("SELECT session_key FROM messages")
