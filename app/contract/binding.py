@@ -12,7 +12,7 @@ from typing import Self, cast
 
 from litestar.enums import HttpMethod, ScopeType
 from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
 
 from app.contract.document import Operation
 from app.contract.path_group import PathGroup, Place, grouped
@@ -33,10 +33,18 @@ class ContractMismatchError(RuntimeError):
 
 
 class _Route(ASGIRouteHandler):
-    """A route whose guards get it as it is: Litestar copies it anew for each request, lest they change it."""
+    """A route that does once what Litestar does anew for each request, lest somebody change it."""
+
+    _handlers: ExceptionHandlersMap | None = None
 
     def __copy__(self) -> Self:
         return self
+
+    def resolve_exception_handlers(self) -> ExceptionHandlersMap:
+        """See ``BaseRouteHandler``, which says that it remembers them, and doesn't."""
+        if self._handlers is None:
+            self._handlers = super().resolve_exception_handlers()
+        return self._handlers
 
 
 def bind(operations: Iterable[Operation], handlers: Mapping[str, Handler]) -> list[ASGIRouteHandler | HTTPRouteHandler]:

@@ -11,7 +11,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from app.contract.models import CreateChatCompletionResponse, CreateChatCompletionStreamResponse
+from app.contract.models import (
+    ChatCompletionChunkChoice,
+    CreateChatCompletionResponse,
+    CreateChatCompletionStreamResponse,
+)
 from app.runs.answer import Answer
 from app.runs.event import Extra, Fields
 from app.runs.job import Job
@@ -22,6 +26,11 @@ _encoder: Final = msgspec.json.Encoder()
 def encode_chunk(chunk: CreateChatCompletionStreamResponse, extra: Extra | None) -> bytes:
     """Return a chunk of a stream as JSON."""
     return _encoder.encode(chunk if extra is None else _with(chunk, extra, "delta"))
+
+
+def encode_choices(choices: list[ChatCompletionChunkChoice]) -> bytes:
+    """Return a chunk's choices alone as JSON."""
+    return _encoder.encode(choices)
 
 
 def encode_completion(completion: CreateChatCompletionResponse, extra: Extra | None) -> bytes:

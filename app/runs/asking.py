@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
 from app.config import AgentProfile, ModelRef, Session
 from app.contract.models import CompletionUsage
-from app.engines.engine import Engine
+from app.engines.engine import Engine, steps_of
 from app.errors import EngineFailed, GatewayError, InvalidRequest
 from app.runs.answer import Answer
 from app.runs.compaction import Compaction
@@ -137,30 +137,43 @@ class Asking:
     async def _drive(self, turn: Turn, model: ModelRef, answer: Answer, listener: Listener | None) -> None:
         blame = _Blame(turn, model)
         with blame:
-            # Protocol methods written as async generators are typed as iterators; closing them is what stops the work.
-            events = cast("AsyncGenerator[Event, None]", self._engines.engine_for(model.provider).run(turn))
+            steps = steps_of(self._engines.engine_for(model.provider), turn)
         try:
             seen = 0
             while True:
                 with blame:
-                    event = await anext(events, None)
-                    out = answer.feed(event) if event is not None else None
-                if event is None:
+                    step = await anext(steps, None)
+                if step is None:
                     break
-                # What the listener raises is the door's own and travels up as it is.
-                if listener is not None:
-                    if out is not None:
-                        await listener.on_event(out)
-                    elif not event.more:
-                        await listener.flush()
-                seen += 1
-                if not seen % _FAIRNESS:
+                seen += await self._take(step if isinstance(step, list) else [step], blame, answer, listener)
+                del step  # the last words needn't be kept while nothing is said
+                if seen >= _FAIRNESS:
+                    seen = 0
                     await asyncio.sleep(0)
         finally:
             try:
-                await events.aclose()
+                await steps.aclose()
             except Exception:  # takes no answer back, and must not take the place of what went wrong before it
                 _log.exception("run %s: the engine of %s raised while it was closed", turn.run_id, model)
+
+    @staticmethod
+    async def _take(events: list[Event], blame: _Blame, answer: Answer, listener: Listener | None) -> int:
+        """Take events in and pass them on; return how many there were."""
+        for event in events:
+            try:
+                out = answer.feed(event)
+            except GatewayError:
+                raise
+            except Exception as error:
+                raise blame.failure_of(error) from error
+            # What the listener raises is the door's own and travels up as it is.
+            if listener is None:
+                continue
+            if out is not None:
+                await listener.on_event(out)
+            elif not event.more:
+                await listener.flush()
+        return len(events)
 
     @staticmethod
     def _turn(job: Job, model: ModelRef, conversation: tuple[Message, ...], *, growing: bool) -> Turn:
@@ -202,5 +215,9 @@ class _Blame:
 
     def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, GatewayError):
-            _log.error("run %s: the engine of %s raised", self._turn.run_id, self._model, exc_info=error)
-            raise EngineFailed("The engine behind the agent failed unexpectedly.", code="engine_error") from error
+            raise self.failure_of(error) from error
+
+    def failure_of(self, error: Exception) -> EngineFailed:
+        """Return what becomes of an engine's mistake."""
+        _log.error("run %s: the engine of %s raised", self._turn.run_id, self._model, exc_info=error)
+        return EngineFailed("The engine behind the agent failed unexpectedly.", code="engine_error")
