@@ -41,7 +41,7 @@ config_option = click.option(
 @click.option("--user", metavar="ID", help="Every session whose key was made from this value of `user`.")
 @click.option("--agent", "agent_id", metavar="ID", help="Every session of this agent.")
 @click.option("--all", "everything", is_flag=True, help="Every session there is.")
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="A file, which only its owner can read. [stdout]")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="A file for its owner only; - is stdout. [-]")
 @config_option
 def export_sessions(
     key: str | None,
@@ -74,7 +74,7 @@ def export_sessions(
                 async for piece in written(store.archive, record.key):
                     write(piece)
 
-    if output is None:
+    if output is None or str(output) == "-":
         run(work(write_bytes))
         return
     with _replaced(output) as file:
@@ -233,12 +233,13 @@ async def _last_words(store: DeferredStore, key: str, branch: Branch) -> str:
 
 
 def _read(lines: BinaryIO, file: Path) -> Iterator[Found]:
+    from app.contract.message_form import is_message
     from app.errors import InvalidRequest
     from app.routing.session_key import check_full
     from app.sessions.jsonl import NotASession, read
 
     try:
-        for found in read(lines):
+        for found in read(lines, is_message):
             check_full(found.session.record.key, found.session.record.agent_id, f"line {found.line}")
             yield found
     except NotASession as error:
@@ -266,8 +267,16 @@ def _lines(file: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _replaced(file: Path) -> Iterator[IO[bytes]]:
-    """Write a file that is there only once it is whole, and that only its owner can read."""
+    """Write a file that is there only once it is whole, and that only its owner can read.
+
+    What a link leads to is replaced, and not the link. A device or a pipe is written to as it is.
+    """
+    file = file.resolve()
     try:
+        if file.exists() and not file.is_file():
+            with file.open("wb") as there:
+                yield there
+            return
         with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as written:
             try:
                 yield written.file

@@ -13,6 +13,7 @@ import msgspec
 from litestar.types import Receive, Scope, Send
 
 from app.config import LoadedConfig
+from app.contract.message_form import is_message
 from app.contract.models import SessionImport, SessionImportList
 from app.errors import InvalidRequest, SessionNotFound
 from app.http.body import read_body
@@ -126,9 +127,11 @@ def _checked(body: bytes) -> list[Found]:
         InvalidRequest: If it isn't; ``param`` is the line.
     """
     try:
-        found = list(read(BytesIO(body)))
+        found = list(read(BytesIO(body), is_message))
     except NotASession as error:
         raise InvalidRequest(f"This is not an export of sessions: {error}.", param=f"line {error.line}") from None
+    if not found:
+        raise InvalidRequest("There is no session in the body, only empty lines.")
     for one in found:
         check_full(one.session.record.key, one.session.record.agent_id, f"line {one.line}")
     return found

@@ -8,7 +8,7 @@ Source of the rules: docs/sessions.md, "Looking after sessions".
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -105,11 +105,12 @@ async def written(archive: SessionArchive, session_key: str) -> AsyncIterator[by
         yield b"".join(_line(found[link.id]) for link in links)
 
 
-def read(lines: Iterable[bytes]) -> Iterator[Found]:
+def read(lines: Iterable[bytes], fits: Callable[[bytes], bool] = bool) -> Iterator[Found]:
     """Read sessions back, each once its last line has been seen and every hash derived anew.
 
     Args:
         lines: The lines, with or without their ends. Empty ones don't count.
+        fits: Tells whether a message's JSON is one that engines may be sent.
 
     Raises:
         NotASession: If a line is not what it ought to be.
@@ -129,6 +130,8 @@ def read(lines: Iterable[bytes]) -> Iterator[Found]:
             message = _message(last, line)
             if message.id in messages:
                 raise NotASession(last, "the message is there twice")
+            if not fits(bytes(message.body)):
+                raise NotASession(last, "the body is not a message that a request could hold")
             messages[message.id] = message
             places[message.id] = last
         for message in messages.values():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,22 @@ def test_export_of_some(live: LiveGateway) -> None:
     for wrong in ((), ("notes", "--all"), ("notes", "--user", "maria"), ("--all", "--agent", "main")):
         assert 2 == ask(live, "sessions", "export", *wrong).returncode
     assert 1 == ask(live, "sessions", "export", "--all", "-o", str(live.folder / "no" / "f")).returncode
+
+
+def test_export_through_links_and_into_pipes(live: LiveGateway) -> None:
+    """What a link leads to is written and the link stays; a pipe or a device is written to, and not replaced."""
+    file, link, pipe = (live.folder / one for one in ("file", "link", "pipe"))
+    file.write_text("older")
+    link.symlink_to(file)
+    assert 0 == ask(live, "sessions", "export", "notes", "-o", str(link)).returncode
+    assert (True, [NOTES]) == (link.is_symlink(), keys(file.read_text()))
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text)
+        assert 0 == ask(live, "sessions", "export", "notes", "-o", str(pipe)).returncode
+        assert [NOTES] == keys(read.result(timeout=20))
+    assert pipe.is_fifo()
+    assert [NOTES] == keys(ask(live, "sessions", "export", "notes", "-o", "-").stdout)
 
 
 def test_import_refuses_what_is_not_an_export(live: LiveGateway, empty: Path) -> None:

@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import msgspec
 import pytest
 
+from app.sessions.message import Message, chained, digest
 from tests.doors.client import SECONDS, Reply, ask, assistant, chat, user
 from tests.doors.sessions import KEY, agents, seen
 from tests.doors.upstream import Upstream
@@ -333,6 +335,37 @@ def test_a_bad_import_changes_nothing(gateway: LiveGateway, name: str) -> None:
     assert (415, "unsupported_media_type", None) == as_json.summary
     assert "application/jsonl" in as_json.error["message"]
     assert 200 == take_in(gateway, good).status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"role": "user"},
+        {"role": "user", "content": [{"type": "zzz"}]},
+        {"role": "tool", "content": "x"},
+        {"role": "assistant", "content": "x", "tool_calls": [{"id": "a", "type": "function", "function": {}}]},
+    ],
+    ids=["no content", "no part", "no call", "half a call"],
+)
+def test_an_import_takes_only_what_a_request_could_hold(gateway: LiveGateway, name: str, body: dict[str, Any]) -> None:
+    """However right its hashes are: an engine would be sent it in every turn from then on."""
+    message = Message(body["role"], msgspec.Raw(msgspec.json.encode(body)))
+    try:
+        content = digest(message)
+    except KeyError:
+        content = "sha256:" + "0" * 64  # no hash can be made of it at all
+    line = {"id": chained(None, content), "parent": None, "digest": content, "role": body["role"], "run_id": "r",
+            "created_at": 1.0, "body": body}  # fmt: skip
+    own = {"key": f"agent:main:{name}", "agent_id": "main", "head": line["id"], "created_at": 1.0, "updated_at": 1.0}
+    header = {"format": "zero-session", "version": 1, "session": own, "messages": 1}
+    reply = take_in(gateway, "\n".join(map(json.dumps, (header, line))).encode())
+    assert (400, "invalid_value", "line 2") == reply.summary
+    assert 404 == ask(gateway, "GET", at(name)).status
+
+
+def test_an_import_of_nothing(gateway: LiveGateway) -> None:
+    """Empty lines are no sessions."""
+    assert 400 == take_in(gateway, b"\n\n").status
 
 
 def test_an_import_is_bounded(start_gateway: Callable[..., LiveGateway]) -> None:
