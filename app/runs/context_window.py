@@ -92,7 +92,12 @@ def turns(history: Sequence[Message], begin: int, end: int) -> Iterator[int]:
 
 def turns_back(history: Sequence[Message], end: int, begin: int = 0) -> Iterator[int]:
     """Yield where turns begin, the last one first. Of a long history only the end matters, and is looked at."""
-    return (at for at in reversed(range(begin, end)) if begins_turn(history, at))
+    role = history[end - 1].role if begin < end else ""
+    for at in range(end - 1, begin - 1, -1):
+        before = history[at - 1].role if at else ""
+        if not at or (role == "user" and before != "user"):
+            yield at
+        role = before
 
 
 def fitting(history: Sequence[Message], starts: Iterable[int], end: int, room: int, cost: Cost) -> int:

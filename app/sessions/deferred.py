@@ -158,6 +158,8 @@ class DeferredStore:
         """
         if self._closed:
             raise StoreError("The session store is closed: the gateway is shutting down.")
+        if self._opening is not None and _succeeded(self._opening):
+            return self._opening.result()
         self.open()
         assert self._opening is not None, "open() leaves a task"
         # One caller's cancellation must not take the opening away from the others.

@@ -15,6 +15,7 @@ from sqlalchemy import case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.sessions.clock import now
+from app.sessions.owner import is_dead
 from app.sessions.schema import idempotency
 from app.sessions.store import StoreError
 
@@ -81,14 +82,21 @@ class Followers:
             try:
                 async with self._single() as connection:
                     alive = _own.leased_until > now(connection)
-                    seen = select(_own.key, _own.run_id, alive.label("alive"), case((_own.failed, _own.body)))
+                    seen = select(_own.key, _own.run_id, alive, _own.owner, case((_own.failed, _own.body)))
                     rows = (await connection.execute(seen.where(_own.key.in_([key for key, _ in followed])))).all()
                 patience = monotonic() + PATIENCE_SECONDS
             except StoreError:
                 if monotonic() > patience:
                     raise
             else:
-                self._tell(followed, {(key, run_id): (bool(alive), failure) for key, run_id, alive, failure in rows})
+                ended = {owner: is_dead(owner) for _, _, _, owner, _ in rows}
+                self._tell(
+                    followed,
+                    {
+                        (key, run_id): (bool(leased) and not ended[owner], failure)
+                        for key, run_id, leased, owner, failure in rows
+                    },
+                )
             await asyncio.sleep(LOOK_SECONDS)
 
     def _tell(self, followed: tuple[_Which, ...], seen: dict[_Which, tuple[bool, bytes | None]]) -> None:

@@ -58,7 +58,7 @@ class History(_Shown[StoredMessage]):
     @property
     def messages(self) -> Spoken:
         """What was said, without ids and digests."""
-        return Spoken(self)
+        return Spoken(self, self._stored)
 
     @property
     def held(self) -> int:
@@ -105,17 +105,25 @@ class History(_Shown[StoredMessage]):
 
     def __getitem__(self, index: int | slice) -> StoredMessage | list[StoredMessage]:
         if isinstance(index, slice):
-            return [self._stored[at] for at in range(*index.indices(self._length))]
+            begin, end, step = index.indices(self._length)
+            return self._stored[begin:end] if step == 1 else [self._stored[at] for at in range(begin, end, step)]
         return self._stored[_place(index, self._length)]
 
 
 class Spoken(_Shown[Message]):
-    """The messages of a history."""
+    """The messages of a history.
 
-    __slots__ = ("_history",)
+    Args:
+        history: The history.
+        stored: The list that it shares.
+    """
 
-    def __init__(self, history: History) -> None:
+    __slots__ = ("_history", "_length", "_stored")
+
+    def __init__(self, history: History, stored: list[StoredMessage]) -> None:
         self._history = history
+        self._stored = stored
+        self._length = len(history)
 
     @classmethod
     def of(cls, messages: Iterable[Message]) -> Spoken:
@@ -141,6 +149,8 @@ class Spoken(_Shown[Message]):
     def __getitem__(self, index: int | slice) -> Message | list[Message]:
         if isinstance(index, slice):
             return [stored.message for stored in self._history[index]]
+        if 0 <= index < self._length:  # the common case, by the shortest way: a long conversation asks this often
+            return self._stored[index].message
         return self._history[index].message
 
 

@@ -1,9 +1,9 @@
 """The records of ``Idempotency-Key`` in a database; see ``idempotency``. SQL, and nothing of runs.
 
 A key's row is written before its run begins and holds the key for ``LEASE_SECONDS``, unless its process renews it, as
-in ``turns``. The transaction that stores the run's turn notes the answer in the row, or is refused if the key was taken
-over meanwhile (``SqlStore.append``). So whoever takes a dead process's key over knows whether there is a turn already.
-No connection is held while a run is under way.
+in ``turns``; of a process that is seen to be dead it holds it no longer. The transaction that stores the run's turn
+notes the answer in the row, or is refused if the key was taken over meanwhile (``SqlStore.append``). So whoever takes a
+dead process's key over knows whether there is a turn already. No connection is held while a run is under way.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from app.sessions.idempotency import (
     StoredAnswer,
     UnderWay,
 )
+from app.sessions.leases import BEAT_SECONDS, LEASE_SECONDS
 from app.sessions.message import Message
+from app.sessions.owner import is_dead, this_process
 from app.sessions.schema import idempotency, messages
 from app.sessions.store import StoreError
 
-LEASE_SECONDS: Final = 15.0
-"""After how long without a sign of life a process counts as dead."""
 FAILURE_SECONDS: Final = 30.0
 """How long a failure is there for those who wait for it. The key is free at once."""
 PRUNE_RECORDS: Final = 64
@@ -77,6 +77,7 @@ class SqlRecords:
         self._writing = writing
         self._single = single
         self._insert = insert
+        self._owner = this_process()
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._held: dict[str, str] = {}
@@ -91,11 +92,17 @@ class SqlRecords:
     async def claim(self, key: str, asked: bytes, claimant: Claimant, seconds: float) -> Found:
         """See ``IdempotencyRecords``."""
         found: Found | None = None
+        dead: str | None = None
         while found is None:  # or what was there has just gone
             async with self._single() as connection:
-                won = (await connection.execute(self._claiming(connection, key, asked, claimant, seconds))).first()
+                claiming = self._claiming(connection, key, asked, claimant, seconds, dead)
+                won = (await connection.execute(claiming)).first()
                 if won is None:
-                    found = _read((await connection.execute(_whole(key))).first())
+                    row = (await connection.execute(_whole(key))).first()
+                    if row is not None and row.leased_until is not None and row.owner != dead and is_dead(row.owner):
+                        dead = row.owner
+                    else:
+                        found = _read(row)
                 else:
                     found = Claimed(await _stored(connection, claimant.session_key, won.answer_id))
         if isinstance(found, Claimed):
@@ -184,8 +191,9 @@ class SqlRecords:
                     await task
 
     def _claiming(
-        self, connection: AsyncConnection, key: str, asked: bytes, claimant: Claimant, seconds: float
+        self, connection: AsyncConnection, key: str, asked: bytes, claimant: Claimant, seconds: float, owner: str | None
     ) -> ReturningInsert[Any]:
+        """Take the key, if nobody has it or only that process, which is dead."""
         at = now(connection)
         values: dict[str, Any] = {
             "asked": asked,
@@ -199,10 +207,11 @@ class SqlRecords:
             "estimated": False,
             "size": 0,
             "body": None,
+            "owner": self._owner,
         }
         forgotten = _own.expires_at <= at
         answered = _own.leased_until.is_(None)
-        dead = _own.leased_until <= at
+        dead = or_(_own.leased_until <= at, and_(_own.owner == owner, ~answered)) if owner else _own.leased_until <= at
         free = or_(
             _own.failed,
             answered & forgotten,
@@ -221,7 +230,7 @@ class SqlRecords:
 
     async def _beat(self) -> None:
         while self._held:
-            await asyncio.sleep(LEASE_SECONDS / 4)
+            await asyncio.sleep(BEAT_SECONDS)
             which = and_(_own.key.in_(self._held), _own.run_id.in_(self._held.values()), _own.leased_until.is_not(None))
             try:
                 async with self._single() as connection:
@@ -239,7 +248,14 @@ class SqlRecords:
 
 def _whole(key: str) -> Select[Any]:
     return select(
-        _own.asked, _own.run_id, _own.agent_id, _own.session_key, _own.estimated, _own.leased_until, _own.body
+        _own.asked,
+        _own.run_id,
+        _own.agent_id,
+        _own.session_key,
+        _own.estimated,
+        _own.leased_until,
+        _own.body,
+        _own.owner,
     ).where(_own.key == key, ~_own.failed)
 
 
@@ -268,6 +284,6 @@ def noted(key: str, run_id: str, answer_id: str | None) -> Update:
 
 
 def forgotten_answers(session_key: str) -> Update:
-    """Return the statement that gives the answers of a session up; their keys stay known."""
-    kept = update(idempotency).where(_own.session_key == session_key, _own.leased_until.is_(None), _own.size > 0)
-    return kept.values(size=0, body=None)
+    """Return the statement that forgets a session and its answers; that their keys were used stays known."""
+    kept = update(idempotency).where(_own.session_key == session_key, _own.leased_until.is_(None))
+    return kept.values(size=0, body=None, session_key="")

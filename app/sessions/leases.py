@@ -6,9 +6,18 @@ Owns the promise. In one process ``app.runs.lanes`` keeps it, in memory; for sev
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Final, Protocol
 
 from app.sessions.interruption import BegunRun
+
+LEASE_SECONDS: Final = 10.0
+"""After how long without a sign of life a process has lost what it has: sessions, and keys of requests."""
+BEAT_SECONDS: Final = 2.5
+"""How often a process gives signs of life."""
+WAITING_SECONDS: Final = 3.0
+"""After how long it has lost its places in queues: who only waits loses little by it, and holds others up."""
+WAITING_BEAT_SECONDS: Final = 0.75
+"""How often a process gives signs of life of which a run waits."""
 
 
 class SessionLeases(Protocol):

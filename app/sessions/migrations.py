@@ -98,11 +98,18 @@ def _summaries(connection: Connection) -> None:
     )
 
 
+def _owners_of_keys(connection: Connection) -> None:
+    postgresql = connection.dialect.name == "postgresql"
+    word, place = ('TEXT COLLATE "C"', f"{SCHEMA}.") if postgresql else ("VARCHAR", "")
+    connection.execute(text(f"ALTER TABLE {place}idempotency ADD COLUMN owner {word}"))
+
+
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _sessions_and_messages,
     _interrupted_runs,
     _idempotency_and_failures,
     _summaries,
+    _owners_of_keys,
 )
 """The first makes version 1 of nothing, the second version 2 of version 1, and so on."""
 

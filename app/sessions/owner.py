@@ -34,8 +34,10 @@ def machine() -> str:
     return hashlib.sha256(f"{boot} {processes} {socket.gethostname()}".encode()).hexdigest()[:16]
 
 
-def is_dead(owner: str) -> bool:
+def is_dead(owner: str | None) -> bool:
     """Tell whether the process of that name is known to have ended."""
+    if owner is None:
+        return False
     place, _, rest = owner.partition(".")
     process, _, rest = rest.partition(".")
     begun = rest.partition(".")[0]

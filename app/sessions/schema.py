@@ -78,6 +78,8 @@ idempotency: Final = Table(
     Column("size", Integer, nullable=False),
     # The answer, or what is to be told of the failure.
     Column("body", LargeBinary),
+    # The process that has the key; of gateways before there was this column, none.
+    Column("owner", _TEXT),
     Index("idempotency_by_age", "expires_at", "key", "size"),
     Index("idempotency_by_session", "session_key"),
 )

@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.sessions import interrupted, schema
+from app.sessions.addition import Addition, rows_of
 from app.sessions.archive import SessionArchive
 from app.sessions.audit import audited
 from app.sessions.branch import beyond, ends
@@ -28,7 +29,7 @@ from app.sessions.history import History
 from app.sessions.idempotency_records import SqlRecords, forgotten_answers, noted
 from app.sessions.interruption import BegunRun, InterruptedRun
 from app.sessions.leases import SessionLeases
-from app.sessions.message import Message, chained, digest
+from app.sessions.message import Message
 from app.sessions.remembered import RememberedHistories
 from app.sessions.sql_archive import SqlArchive
 from app.sessions.sql_summaries import SqlSummaries, forgotten_summaries
@@ -124,27 +125,11 @@ class SqlStore(ABC):
     ) -> None:
         """Write the messages and move the head, or write nothing."""
         now = time()
-        rows = _rows(session_key, run_id, parent, messages, now)
+        rows = rows_of(session_key, run_id, parent, messages, now)
         head = rows[-1]["id"] if rows else parent
-
-        def write(connection: Connection) -> tuple[float, bool]:
-            if fence is not None:
-                self._guarded(connection, session_key, fence)
-            # The head first: it locks the session, so that what is compared can't change underneath.
-            if expected_head is None:
-                new = {"key": session_key, "agent_id": agent_id, "head": None, "created_at": now, "updated_at": now}
-                connection.execute(self._insert(schema.sessions).on_conflict_do_nothing(), new)
-            moved = connection.execute(
-                _MOVE, {"moved": session_key, "expected": expected_head, "head": head, "updated_at": now}
-            ).first()
-            if moved is None:
-                raise SessionConflict(session_key)
-            if keyed is not None and connection.execute(noted(keyed, run_id, head)).rowcount != 1:
-                raise SessionConflict(session_key)
-            # A regenerated answer may be word for word the old one: the message is there already then.
-            return moved.created_at, self._add(connection, rows) == len(rows)
-
-        created_at, all_new = await self._write(write)
+        created_at, all_new = await self._store_turn(
+            Addition(session_key, agent_id, run_id, expected_head, head, rows, now, fence, keyed)
+        )
         if fence is not None:
             self._settled(fence)
         # Where one was there already, it may be spelled otherwise: it is read when it is wanted.
@@ -280,6 +265,34 @@ class SqlStore(ABC):
             SessionConflict: If somebody has.
         """
 
+    async def _store_turn(self, new: Addition) -> tuple[float, bool]:
+        """Store a turn; return when its session was made, and whether all of the turn's messages are new there."""
+        return await self._write(partial(self._appended, new=new))
+
+    def _appended(self, connection: Connection, new: Addition) -> tuple[float, bool]:
+        key = new.session_key
+        if new.fence is not None:
+            self._guarded(connection, key, new.fence)
+        # The head first: it locks the session, so that what is compared can't change underneath.
+        if new.expected is None:
+            session = {
+                "key": key,
+                "agent_id": new.agent_id,
+                "head": None,
+                "created_at": new.now,
+                "updated_at": new.now,
+            }
+            connection.execute(self._insert(schema.sessions).on_conflict_do_nothing(), session)
+        moved = connection.execute(
+            _MOVE, {"moved": key, "expected": new.expected, "head": new.head, "updated_at": new.now}
+        ).first()
+        if moved is None:
+            raise SessionConflict(key)
+        if new.keyed is not None and connection.execute(noted(new.keyed, new.run_id, new.head)).rowcount != 1:
+            raise SessionConflict(key)
+        # A regenerated answer may be word for word the old one: the message is there already then.
+        return moved.created_at, self._add(connection, new.rows) == len(new.rows)
+
     def _add(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
         """Insert messages where they aren't there yet; return how many weren't."""
         added = 0
@@ -319,25 +332,3 @@ async def translated() -> AsyncIterator[None]:
         yield
     except SQLAlchemyError as error:
         raise StoreError(f"The session store failed: {str(error).partition(chr(10))[0]}") from error
-
-
-def _rows(
-    session_key: str, run_id: str, parent: str | None, new: Sequence[Message], now: float
-) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for message in new:
-        content = digest(message)
-        rows.append(
-            {
-                "session_key": session_key,
-                "id": chained(parent, content),
-                "parent": parent,
-                "digest": content,
-                "role": message.role,
-                "body": bytes(message.raw),
-                "run_id": interrupted.plain(run_id),
-                "created_at": now,
-            }
-        )
-        parent = rows[-1]["id"]
-    return rows

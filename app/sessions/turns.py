@@ -13,31 +13,29 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from time import monotonic
 from typing import Any, Final, Literal, TypeVar
+from weakref import WeakValueDictionary
 
-from sqlalchemy import ColumnElement, DateTime, case, delete, func, insert, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import RateLimited, RunAborted
-from app.sessions.expiry import EXPIRED, Lend, remove, sweep
+from app.sessions.broom import Broom
+from app.sessions.expiry import EXPIRED, Lend, remove
 from app.sessions.interrupted import plain
 from app.sessions.interruption import BegunRun, tell
+from app.sessions.leases import BEAT_SECONDS, LEASE_SECONDS, WAITING_BEAT_SECONDS, WAITING_SECONDS
 from app.sessions.news import FREE, REVOKED, News
 from app.sessions.owner import this_process
+from app.sessions.places import BEFORE, ENTER, LEAVE, after, alone
 from app.sessions.schema import turns
 from app.sessions.store import SessionConflict, StoreError
 from app.sessions.tenure import Tenure
 
 MAX_WAITING: Final = 64
 """Runs that may wait for one session, in all gateways together; the next is refused before any work."""
-LEASE_SECONDS: Final = 10.0
-"""After how long without a sign of life a process has lost the sessions that it has."""
-WAITING_SECONDS: Final = 5.0
-"""The same of its places in queues: who only waits loses little by it, and holds others up."""
-BEAT_SECONDS: Final = 2.5
-"""How often a process gives signs of life."""
 LOOK_SECONDS: Final = 1.0
 """How often those who wait look by themselves."""
 
@@ -67,17 +65,17 @@ class Turns:
         self._owner = this_process()
         self._tenures: dict[int, Tenure] = {}
         self._queues: dict[str, dict[int, asyncio.Event]] = {}
+        self._entrances: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._news = News(connect, self)
         self._heart: asyncio.Task[None] | None = None
         self._look = asyncio.Event()
-        self._broom: asyncio.Task[None] | None = None
-        self._swept = 0.0
+        self._broom = Broom(reading, writing)
         self._closed = False
 
     def open(self) -> None:
         """Look for what dead processes have left, now and from time to time."""
-        self._broom = asyncio.create_task(self._sweep_now_and_then(), name="session-turns-sweep")
+        self._broom.open()
 
     @asynccontextmanager
     async def held(self, session_key: str, run: BegunRun | None = None) -> AsyncIterator[int]:
@@ -98,6 +96,8 @@ class Turns:
             if before:
                 await self._wait(session_key, own)
             tenure.holding = True
+            if before:
+                self.look()  # its row lives for no longer yet than one that waits
             yield own
         except asyncio.CancelledError:
             if (lost := tenure.end()) is None:
@@ -126,11 +126,10 @@ class Turns:
     async def close(self) -> None:
         """Stop listening and renewing, and give back what is held."""
         self._closed = True
-        for task in (self._heart, self._broom):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        if self._heart is not None:
+            self._heart.cancel()
+            await asyncio.wait({self._heart})
+        await self._broom.close()
         await self._news.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -144,7 +143,7 @@ class Turns:
         Returns:
             The runs' ids.
         """
-        await _alone(connection, key)
+        await alone(connection, key)
         meant = (turns.c.session_key == key) & turns.c.revoked.is_(None)
         if run_id is not None:
             meant &= turns.c.run_id == plain(run_id)
@@ -172,36 +171,55 @@ class Turns:
             self._wake(key)
 
     async def _enter(self, key: str, run: BegunRun | None) -> tuple[int, bool]:
-        standing = turns.c.revoked.is_(None)
-        count = select(
-            func.count().filter(standing).label("all"),
-            func.count().filter(standing, EXPIRED).label("expired"),
-            func.count().filter(EXPIRED).label("dead"),
-        )
-        values: dict[str, Any] = {}
+        """Take the last place in a session's queue; return it, and whether there is anybody before it."""
+        entry: dict[str, Any] = {
+            "entered": key,
+            "entrant": self._owner,
+            "lease": timedelta(seconds=LEASE_SECONDS),
+            "wait": timedelta(seconds=WAITING_SECONDS),
+            "run_id": None,
+            "agent_id": None,
+            "began": None,
+        }
         if run is not None:
-            values = {"run_id": plain(run.run_id), "agent_id": run.agent_id, "started_at": run.started_at}
-        interrupted: list[BegunRun] = []
-        async with self._writing() as connection:
-            await _alone(connection, key)
-            found = (await connection.execute(count.where(turns.c.session_key == key))).one()
-            if found.dead:
-                _, interrupted = await remove(connection, (turns.c.session_key == key) & EXPIRED)
-            if found.all - found.expired > MAX_WAITING:
-                raise RateLimited(
-                    f"{MAX_WAITING} runs of this session are waiting already. Try again later.",
-                    code="session_queue_full",
-                    retry_after=2,
-                )
-            row = insert(turns).values(
-                session_key=key, owner=self._owner, expires_at=_expiry(waiting=found.all > 0), awaited=False, **values
+            entry |= {"run_id": plain(run.run_id), "agent_id": run.agent_id, "began": run.started_at}
+        async with self._first_come(key), self._reading() as connection:
+            own: int = (await connection.execute(ENTER, entry)).scalar_one()
+            try:
+                found = (await connection.execute(BEFORE, {"entered": key, "own": own})).one()
+            except BaseException:
+                self._task(self._leave(own))
+                raise
+        if found.revoked is not None or found.living > MAX_WAITING:
+            await self._leave(own)
+        if found.revoked is not None:
+            raise RunAborted(found.revoked)
+        if found.living > MAX_WAITING:
+            raise RateLimited(
+                f"{MAX_WAITING} runs of this session are waiting already. Try again later.",
+                code="session_queue_full",
+                retry_after=2,
             )
-            own = (await connection.execute(row.returning(turns.c.id))).scalar_one()
-        tell(interrupted)
         return own, bool(found.all)
+
+    @asynccontextmanager
+    async def _first_come(self, key: str) -> AsyncIterator[None]:
+        """Let the runs of this process enter a session's queue one by one: connections don't keep their order."""
+        entrance = self._entrances.setdefault(key, asyncio.Lock())
+        try:
+            async with asyncio.timeout(LEASE_SECONDS):
+                await entrance.acquire()
+        except TimeoutError as error:
+            raise StoreError(f"The session store didn't answer within {LEASE_SECONDS:g} s.") from error
+        try:
+            yield
+        finally:
+            entrance.release()
 
     async def _wait(self, key: str, own: int) -> None:
         self._news.want()
+        if not self._queues:
+            self.look()  # the next sign of life was to come later than is enough for one that waits
         queue = self._queues.setdefault(key, {})
         wake = queue[own] = asyncio.Event()
         patience = monotonic() + LEASE_SECONDS
@@ -222,7 +240,7 @@ class Turns:
                     async with asyncio.timeout(LOOK_SECONDS if own == min(queue) else None):
                         await wake.wait()
                 except TimeoutError:
-                    await asyncio.shield(self._task(self._sweep()))
+                    await self._broom.sweep()
         finally:
             del queue[own]
             if queue:
@@ -238,7 +256,7 @@ class Turns:
             func.max(turns.c.revoked).filter(turns.c.id == own).label("revoked"),
         )
         async with self._writing() as connection:
-            await _alone(connection, key)
+            await alone(connection, key)
             _, interrupted = await remove(connection, before & EXPIRED)
             # Whoever is before it says so on leaving. One that is just leaving is waited for here, and then is gone.
             await connection.execute(update(turns).where(before, ~turns.c.awaited).values(awaited=True))
@@ -251,13 +269,10 @@ class Turns:
         return not row.before
 
     async def _leave(self, *rows: int) -> None:
-        leaving = delete(turns).where(turns.c.id.in_(rows)).returning(turns.c.session_key, turns.c.awaited)
-        gone = leaving.cte("gone")
-        news = select(func.pg_notify(FREE, gone.c.session_key)).where(gone.c.awaited)
         for attempt in range(2 if rows else 0):
             try:
                 async with self._reading() as connection:
-                    await connection.execute(news)
+                    await connection.execute(LEAVE, {"left": rows})
             except StoreError as error:
                 if attempt:
                     # It is no longer renewed, so the others get the session when it has expired.
@@ -273,7 +288,7 @@ class Turns:
         renewing: asyncio.Task[dict[int, str | Literal[False] | None]] | None = None
         while self._tenures:
             with suppress(TimeoutError):
-                async with asyncio.timeout(BEAT_SECONDS):
+                async with asyncio.timeout(WAITING_BEAT_SECONDS if self._queues else BEAT_SECONDS):
                     await self._look.wait()
             self._look.clear()
             if not self._tenures:
@@ -317,26 +332,12 @@ class Turns:
         # What somebody is at work with is renewed the next time: waiting for it could be waiting in a circle.
         free = select(turns.c.id).where(turns.c.id.in_(rows)).with_for_update(key_share=True, skip_locked=True)
         holding = [row for row in rows if self._tenures[row].holding]
-        expiry = case((turns.c.id.in_(holding), _expiry()), else_=_expiry(waiting=True))
+        expiry = case((turns.c.id.in_(holding), after(LEASE_SECONDS)), else_=after(WAITING_SECONDS))
         renewed = update(turns).where(turns.c.id.in_(free)).values(expires_at=expiry).returning(turns.c.id)
         look = select(turns.c.id, turns.c.revoked).where(turns.c.id.in_(rows)).add_cte(renewed.cte("renewed"))
         async with self._reading() as connection:
             found = {row.id: row.revoked for row in (await connection.execute(look)).all()}
         return {row: found.get(row, False) for row in rows}
-
-    async def _sweep_now_and_then(self) -> None:
-        while True:
-            await asyncio.shield(self._task(self._sweep()))
-            await asyncio.sleep(LEASE_SECONDS)
-
-    async def _sweep(self) -> None:
-        if monotonic() < self._swept + LOOK_SECONDS:
-            return
-        self._swept = monotonic()
-        try:
-            await sweep(self._reading, self._writing)
-        except StoreError as error:
-            _log.warning("what dead processes left could not be looked for: %s", error)
 
     def _wake(self, key: str) -> None:
         if queue := self._queues.get(key):
@@ -347,17 +348,3 @@ class Turns:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-async def _alone(connection: AsyncConnection, key: str) -> None:
-    """Have a session's queue for oneself until the transaction ends.
-
-    Ids have to come in the order in which rows become visible, or two could see themselves as the first; and of two who
-    look through the same rows each could wait for the other's.
-    """
-    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
-
-
-def _expiry(*, waiting: bool = False) -> ColumnElement[datetime]:
-    seconds = timedelta(seconds=WAITING_SECONDS if waiting else LEASE_SECONDS)
-    return func.clock_timestamp(type_=DateTime(timezone=True)) + seconds

@@ -33,12 +33,17 @@ Sends: TypeAlias = Literal["last", "all", "window"]
 
 @dataclass
 class Turn:
-    """What was said, when, and what became of it; times by ``time.monotonic()``."""
+    """What was said, when, and what became of it; times by ``time.monotonic()``.
+
+    Attributes:
+        course: Each attempt that reached a gateway: when it began and ended, in seconds since the turn began, and how.
+    """
 
     text: str
     started: float = field(default_factory=time.monotonic)
     answered: float = 0.0
     answer: str | None = None
+    course: list[tuple[float, float, str]] = field(default_factory=list)
 
 
 class Answered(NamedTuple):
@@ -154,7 +159,10 @@ class Client(threading.Thread):
                 time.sleep(0.05)
                 continue
             hastily = self._chance.random() < 0.12
+            began = time.monotonic() - turn.started
             outcome = self._attempt(port, body, self._headers(state), self._chance.randint(0, 4) if hastily else None)
+            if outcome != Broken("refused"):
+                turn.course.append((began, time.monotonic() - turn.started, _named(outcome)))
             if isinstance(outcome, Answered):
                 turn.answered, turn.answer = time.monotonic(), outcome.text
                 self.counts["answered"] += 1
@@ -207,6 +215,16 @@ class Client(threading.Thread):
             return Broken("connection lost")
         finally:
             connection.close()
+
+
+def _named(outcome: Outcome) -> str:
+    match outcome:
+        case Answered():
+            return "answered"
+        case Failed(_, code):
+            return code
+        case Broken(how):
+            return how
 
 
 def ask(

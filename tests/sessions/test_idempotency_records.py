@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 
 import pytest
 
 from app.sessions import followers, idempotency_records
 from app.sessions.idempotency import Claimant, Claimed, Found, KeptAnswer, Record, StoredAnswer, UnderWay
 from app.sessions.idempotency_records import SqlRecords
+from app.sessions.leases import LEASE_SECONDS
 from app.sessions.sql import SqlStore
 from app.sessions.store import SessionConflict, StoreError
-from tests.sessions.place import Place, PostgresqlPlace
+from tests.sessions.place import Place, PostgresqlPlace, SqlitePlace
 from tests.sessions.talk import KEY, written
 from tests.unit.conversation import assistant, user
 
 SECONDS = 60.0
 ASKED = b"asked"
+ROOT = Path(__file__).parents[2]
+HOLDER = """
+import asyncio, sys
+from app.sessions import owner
+from tests.sessions.test_idempotency_records import claim, turn
+
+async def main() -> None:
+    kind, where, machine, stores = sys.argv[1:]
+    if machine:
+        owner.machine = lambda: machine
+    if kind == "sqlite":
+        from app.sessions.deferred import open_sqlite as opened
+    else:
+        from app.sessions.deferred import open_postgresql as opened
+    store = await opened(where)
+    await claim(store)
+    if stores:
+        await turn(store, "run_1")
+    print(flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
 
 
 def claimant(run_id: str = "run_1") -> Claimant:
@@ -58,6 +85,20 @@ async def turn(store: SqlStore, run_id: str, *, keyed: str | None = "k") -> None
 def dies(place: Place, run_id: str) -> None:
     """Have a run's process be dead for as long as a lease lasts."""
     place.execute(f"UPDATE idempotency SET leased_until = 1 WHERE run_id = '{run_id}'")
+
+
+@contextmanager
+def holder(place: Place, machine: str = "", *, stores: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield another process that has the key and goes on, and may have stored its turn."""
+    kind, where = ("sqlite", str(place.path)) if isinstance(place, SqlitePlace) else ("postgresql", place.setting)
+    command = [sys.executable, "-c", HOLDER, kind, where, machine, "stores" * stores]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert b"\n" == process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
 
 
 @asynccontextmanager
@@ -199,6 +240,52 @@ class TestADeadProcess:
         play(place, scenario)
 
 
+class TestASeenDeath:
+    """A process of the same machine that died with a key in its hands: nobody waits for its lease."""
+
+    @pytest.mark.parametrize("stored", [False, True], ids=["before its turn was stored", "afterwards"])
+    def test_its_key_is_free(self, place: Place, monkeypatch: pytest.MonkeyPatch, stored: bool) -> None:
+        """At once, for those that follow its run and for those that come later; and not before it is dead."""
+        monkeypatch.setattr(followers, "LOOK_SECONDS", 0.01)
+
+        async def scenario(one: SqlStore, other: SqlStore) -> None:
+            with holder(place, stores=stored) as process:
+                waiting = asyncio.create_task(other.records.follow("k", "run_1"))
+                assert UnderWay(ASKED, claimant()) == await claim(one, "run_2")
+                await asyncio.sleep(0.05)
+                assert not waiting.done()
+                process.kill()
+                process.wait()
+                async with asyncio.timeout(LEASE_SECONDS / 2):
+                    assert None is await waiting
+                if stored:
+                    assert isinstance(await claim(one, "run_x", asked=b"else"), UnderWay)
+                found = await claim(one, "run_2")
+                assert isinstance(found, Claimed)
+                assert stored == (found.answer is not None)
+                assert UnderWay(ASKED, claimant("run_2")) == await claim(other, "run_3")
+
+        play(place, scenario)
+
+    def test_elsewhere(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nobody sees it: the lease decides."""
+        monkeypatch.setattr(followers, "LOOK_SECONDS", 0.01)
+
+        async def scenario(one: SqlStore, other: SqlStore) -> None:
+            with holder(place, "elsewhere") as process:
+                process.kill()
+                process.wait()
+                waiting = asyncio.create_task(other.records.follow("k", "run_1"))
+                await asyncio.sleep(0.1)
+                assert not waiting.done()
+                assert UnderWay(ASKED, claimant()) == await claim(one, "run_2")
+                dies(place, "run_1")
+                assert None is await waiting
+                assert Claimed() == await claim(one, "run_2")
+
+        play(place, scenario)
+
+
 def test_a_run_that_failed_after_its_turn_was_stored(place: Place) -> None:
     """Its key goes to the next one at once, together with the answer."""
 
@@ -216,6 +303,7 @@ def test_a_run_that_failed_after_its_turn_was_stored(place: Place) -> None:
 def test_a_key_is_renewed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run may take longer than a lease."""
     monkeypatch.setattr(idempotency_records, "LEASE_SECONDS", 0.4)
+    monkeypatch.setattr(idempotency_records, "BEAT_SECONDS", 0.1)
 
     async def scenario(one: SqlStore, other: SqlStore) -> None:
         await claim(one)

@@ -7,6 +7,7 @@ import logging
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from tests.unit.runs.engines import Shelf, TinyEngine, failing
 from tests.unit.runs.jobs import agent, job
 
 ROOT = Path(__file__).parents[2]
+START_SECONDS = 60.0
 STORED = ["user: stored", "assistant: A"]
 
 
@@ -38,10 +40,13 @@ def victim(place: Place, machine: str = "") -> Iterator[tuple[subprocess.Popen[s
     kind, where = ("sqlite", str(place.path)) if isinstance(place, SqlitePlace) else ("postgresql", place.setting)
     command = [sys.executable, "-m", "tests.sessions.victim", kind, where, KEY, machine]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        patience = threading.Timer(START_SECONDS, process.kill)  # it is read from without an end otherwise
+        patience.start()
         try:
             assert process.stdout is not None
             yield process, process.stdout.readline().split()
         finally:
+            patience.cancel()
             process.kill()
 
 

@@ -14,10 +14,9 @@ import pytest
 from app.errors import RateLimited
 from app.runs.lanes import MAX_WAITING, Lanes
 from app.sessions import turns
-from app.sessions.leases import SessionLeases
+from app.sessions.leases import LEASE_SECONDS, SessionLeases
 from app.sessions.news import News
 from app.sessions.store import SessionConflict, SessionStore, StoreError
-from app.sessions.turns import LEASE_SECONDS
 from tests.sessions.place import Place, PostgresqlPlace
 from tests.sessions.talk import KEY, append, written
 from tests.unit.conversation import user
@@ -150,6 +149,21 @@ def test_first_come_first_served(place: Place) -> None:
             await alone(desk, name)
             assert names[: position + 1] == desk.had
             await desk.leave(name)
+
+    play(place, scenario)
+
+
+def test_all_at_once(place: Place) -> None:
+    """Runs that come to one process at the same moment keep their order, whatever connections they enter through."""
+
+    async def scenario(desk: Desk) -> None:
+        desk.leases = desk.leases[:1]
+        names = [str(number) for number in range(40)]
+        for name in names:
+            desk.want(name)
+            desk.done[name].set()
+        await asyncio.gather(*desk.tasks.values())
+        assert names == desk.had
 
     play(place, scenario)
 
@@ -398,6 +412,35 @@ def test_leases_are_renewed(database: PostgresqlPlace, monkeypatch: pytest.Monke
             assert ["a"] == desk.inside
         await desk.leave("a")
         await alone(desk, "b")
+
+    play(database, scenario)
+
+
+def test_who_waits(database: PostgresqlPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its place would soon be free if its process died; while it lives, it is renewed in time, as is the session."""
+    monkeypatch.setattr(turns, "WAITING_SECONDS", 1.0)
+    monkeypatch.setattr(turns, "WAITING_BEAT_SECONDS", 0.1)
+    lasting = "SELECT id FROM turns WHERE expires_at > clock_timestamp() + interval '5 seconds'"
+
+    async def scenario(desk: Desk) -> None:
+        # Both processes have something already, and their next sign of life is some seconds away.
+        await desk.queued("a")
+        desk.want("x", "agent:main:x")
+        await until(lambda: _equal(desk.standing(), 2))
+        await desk.queued("b")
+        await desk.queued("c")
+        assert 2 == len(database.execute(lasting))
+        began = time.monotonic()
+        while time.monotonic() - began < 3:
+            await asyncio.sleep(0.1)
+            assert ["a", "x"] == sorted(desk.inside)
+            assert 4 == await desk.standing()
+            assert [] == database.execute("SELECT id FROM turns WHERE expires_at < clock_timestamp()")
+        for name, before in (("b", "a"), ("c", "b")):
+            await desk.leave(before)
+            await until(lambda: _true(name in desk.inside))  # noqa: B023 - it is awaited here
+            await until(lambda: _found(database, f"{lasting} AND session_key = '{KEY}'"))
+        assert ["a", "x", "b", "c"] == desk.had
 
     play(database, scenario)
 

@@ -369,6 +369,7 @@ DAMAGE = [
     ("UPDATE messages SET parent = NULL WHERE role = 'assistant'", "its place"),
     ("DELETE FROM messages WHERE role = 'user'", "the message before it is not there"),
     ("DELETE FROM messages WHERE role = 'assistant'", "the session ends with this message"),
+    ("DELETE FROM sessions WHERE true", "the session that it belongs to is not there"),
 ]
 
 
@@ -382,7 +383,8 @@ def test_verify(place: Place, damage: str, problem: str) -> None:
             await append(store, user("b"), assistant("B"), key="agent:main:other")
             sound = await store.verify()
             assert (2, 4, ()) == (sound.sessions, sound.messages, sound.faults)
-            place.execute(f"{damage} AND session_key = '{KEY}'")
+            column = "key" if "FROM sessions" in damage else "session_key"
+            place.execute(f"{damage} AND {column} = '{KEY}'")
             found = await store.verify()
         assert [KEY] == [fault.session_key for fault in found.faults]
         assert problem in found.faults[0].problem

@@ -5,9 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tests.doors.sessions import KEY, agents
 from tests.doors.upstream import Upstream
 from tests.live_gateway import TOKEN, LiveGateway, merged
 from tests.sessions.place import PostgresqlPlace
+from tests.sessions.postgresql_server import PostgresqlServer
 
 REPLAYED = "idempotent-replayed"
 SESSION = {KEY: "k"}
@@ -35,27 +36,65 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture
 def pair(tmp_path: Path, database: PostgresqlPlace, upstream: Upstream) -> Iterator[tuple[LiveGateway, LiveGateway]]:
-    """Two gateways, which lock addresses out after three failures."""
+    """Two gateways of the test's own, which it may kill; they lock addresses out after three failures."""
+    with started(tmp_path, database, upstream) as gateways:
+        yield gateways
+
+
+@pytest.fixture(scope="module")
+def lasting_database(postgresql_server: PostgresqlServer) -> PostgresqlPlace:
+    """The database of the gateways that nobody kills."""
+    return PostgresqlPlace(postgresql_server)
+
+
+@pytest.fixture(scope="module")
+def lasting(
+    tmp_path_factory: pytest.TempPathFactory, lasting_database: PostgresqlPlace, upstream: Upstream
+) -> Iterator[tuple[LiveGateway, LiveGateway]]:
+    """Two gateways that nobody kills, for all tests that use keys and sessions of their own."""
+    with started(tmp_path_factory.mktemp("lasting"), lasting_database, upstream) as gateways:
+        yield gateways
+
+
+@pytest.fixture
+def own(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The headers of a key and a session that no other test has."""
+    return {"Idempotency-Key": request.node.name, KEY: request.node.name}
+
+
+@contextmanager
+def started(folder: Path, database: PostgresqlPlace, upstream: Upstream) -> Iterator[tuple[LiveGateway, LiveGateway]]:
+    """Start two gateways on a database."""
     config = agents(upstream, session={"store": database.setting})
     limit = {"enabled": True, "maxFailures": 3, "windowSeconds": 60, "lockoutSeconds": 60}
     more = {"auth": {"rateLimit": limit}, "http": {"endpoints": {"chatCompletions": {"keepaliveSeconds": 0.05}}}}
     config["gateway"] = merged(config["gateway"], more)
-    folders = [tmp_path / name for name in ("one", "other")]
-    for folder in folders:
-        folder.mkdir()
-    with LiveGateway(folders[0], config) as one, LiveGateway(folders[1], config) as other:
+    with ExitStack() as stack:
+
+        def start(name: str) -> LiveGateway:
+            (folder / name).mkdir()
+            live = stack.enter_context(LiveGateway(folder / name, config))
+            began = time.monotonic()
+            while 200 != ask(live, "GET", "/readyz").status:  # the first of them makes the tables
+                assert time.monotonic() - began < SECONDS
+            return live
+
+        with ThreadPoolExecutor(2) as pool:
+            one, other = pool.map(start, ("one", "other"))
         yield one, other
         assert "Traceback" not in one.log + other.log
 
 
 @contextmanager
-def opened(live: LiveGateway, text: str, **fields: Any) -> Iterator[http.client.HTTPConnection]:
+def opened(
+    live: LiveGateway, text: str, headers: Mapping[str, str] = HEADERS, **fields: Any
+) -> Iterator[http.client.HTTPConnection]:
     """Ask under the key and don't read; leaving closes the connection."""
     connection = http.client.HTTPConnection("127.0.0.1", live.port, timeout=SECONDS)
     body = {"model": "zero", "messages": [user(text)], **fields}
     given = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
     try:
-        connection.request("POST", CHAT, json.dumps(body), {**given, **HEADERS})
+        connection.request("POST", CHAT, json.dumps(body), {**given, **headers})
         yield connection
     finally:
         connection.close()
@@ -74,9 +113,10 @@ def without_keepalives(body: bytes) -> bytes:
     return body.replace(KEEPALIVE + b"\n", b"")
 
 
-def turns(database: PostgresqlPlace) -> int:
-    """Count the stored messages; a turn is two of them."""
-    return int(database.execute("SELECT count(*) FROM messages")[0][0])
+def turns(database: PostgresqlPlace, headers: Mapping[str, str] = HEADERS) -> int:
+    """Count the messages stored in a request's session; a turn is two of them."""
+    key = f"agent:main:{headers[KEY]}"
+    return int(database.execute(f"SELECT count(*) FROM messages WHERE session_key = '{key}'")[0][0])
 
 
 def everybody_died(database: PostgresqlPlace) -> None:
@@ -87,12 +127,16 @@ def everybody_died(database: PostgresqlPlace) -> None:
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 def test_at_both_at_once(
-    pair: tuple[LiveGateway, LiveGateway], database: PostgresqlPlace, upstream: Upstream, streamed: bool
+    lasting: tuple[LiveGateway, LiveGateway],
+    lasting_database: PostgresqlPlace,
+    upstream: Upstream,
+    own: dict[str, str],
+    streamed: bool,
 ) -> None:
     """One run, one turn, and the same bytes for everybody; all but one are said to be repeats."""
     before = len(upstream.calls)
     with ThreadPoolExecutor(12) as pool, upstream.held() as calls:
-        asked = [pool.submit(chat, pair[n % 2], "x", headers=HEADERS, stream=streamed) for n in range(12)]
+        asked = [pool.submit(chat, lasting[n % 2], "x", headers=own, stream=streamed) for n in range(12)]
         call = calls.get(timeout=SECONDS)
         time.sleep(0.3)  # for the others to come; whenever they do, the outcome is the same
         call.answer("done")
@@ -102,22 +146,25 @@ def test_at_both_at_once(
     assert 1 == len({without_keepalives(reply.body) for reply in replies})
     assert 1 == len({reply.header("x-zero-run-id") for reply in replies})
     assert 11 == [reply.header(REPLAYED) for reply in replies].count("true")
-    assert (1, 2) == (len(upstream.calls) - before, turns(database))
+    assert (1, 2) == (len(upstream.calls) - before, turns(lasting_database, own))
 
 
 def test_a_stream_at_the_other_one(
-    pair: tuple[LiveGateway, LiveGateway], database: PostgresqlPlace, upstream: Upstream
+    lasting: tuple[LiveGateway, LiveGateway],
+    lasting_database: PostgresqlPlace,
+    upstream: Upstream,
+    own: dict[str, str],
 ) -> None:
     """It says keepalives while it waits, and then what was said there from its beginning."""
-    one, other = pair
-    with upstream.held() as calls, opened(one, "x", stream=True) as first:
+    one, other = lasting
+    with upstream.held() as calls, opened(one, "x", own, stream=True) as first:
         call = calls.get(timeout=SECONDS)
         call.say("one ")
-        assert (400, "idempotency_key_reused", "Idempotency-Key") == chat(other, "y", headers=HEADERS).summary
-        with opened(other, "x", stream=True) as second:
+        assert (400, "idempotency_key_reused", "Idempotency-Key") == chat(other, "y", headers=own).summary
+        with opened(other, "x", own, stream=True) as second:
             repeat = second.getresponse()
             assert KEEPALIVE == repeat.readline()
-            assert (400, "idempotency_key_reused", "Idempotency-Key") == chat(other, "y", headers=HEADERS).summary
+            assert (400, "idempotency_key_reused", "Idempotency-Key") == chat(other, "y", headers=own).summary
             call.answer("two")
             response = first.getresponse()
             said, again = response.read(), KEEPALIVE + repeat.read()
@@ -126,25 +173,27 @@ def test_a_stream_at_the_other_one(
     assert without_keepalives(said) == without_keepalives(again)
     assert (None, "true") == (response.getheader(REPLAYED), repeat.getheader(REPLAYED))
     assert response.getheader("x-zero-run-id") == repeat.getheader("x-zero-run-id")
-    assert 2 == turns(database)
+    assert 2 == turns(lasting_database, own)
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-def test_a_failure_is_everybodys(pair: tuple[LiveGateway, LiveGateway], upstream: Upstream, streamed: bool) -> None:
+def test_a_failure_is_everybodys(
+    lasting: tuple[LiveGateway, LiveGateway], upstream: Upstream, own: dict[str, str], streamed: bool
+) -> None:
     """Who waits at the other gateway gets it, too; it is not run again there by itself. Then the key is free."""
-    one, other = pair
-    with upstream.held() as calls, ThreadPoolExecutor(2) as pool, opened(other, "x", stream=True) as second:
+    one, other = lasting
+    with upstream.held() as calls, ThreadPoolExecutor(2) as pool, opened(other, "x", own, stream=True) as second:
         call = calls.get(timeout=SECONDS)
         repeat = second.getresponse()
         assert KEEPALIVE == repeat.readline()
-        waiting = pool.submit(chat, one, "x", headers=HEADERS, stream=True)
+        waiting = pool.submit(chat, one, "x", headers=own, stream=True)
         time.sleep(0.2)
         call.fail(500)
         ends = [without_keepalives(KEEPALIVE + repeat.read()), without_keepalives(waiting.result().body)]
         assert calls.empty()
         assert ends[0] == ends[1]
         assert b'"upstream_error"' in ends[0]
-        third = pool.submit(chat, one, "y", headers=HEADERS, stream=streamed)
+        third = pool.submit(chat, one, "y", headers=own, stream=streamed)
         calls.get(timeout=SECONDS).answer("done")
         assert (200, None) == (third.result().status, third.result().header(REPLAYED))
 
@@ -252,7 +301,8 @@ class TestLockOut:
     def locked_out(self, database: PostgresqlPlace) -> None:
         """Wait until the database says so."""
         began = time.monotonic()
-        while not database.execute("SELECT 1 FROM auth_failures WHERE locked_until > 0"):
+        there = "SELECT 1 FROM pg_tables WHERE tablename = 'auth_failures'"  # gateways answer before they have made it
+        while not (database.execute(there) and database.execute("SELECT 1 FROM auth_failures WHERE locked_until > 0")):
             assert time.monotonic() - began < 10
             time.sleep(0.02)
 

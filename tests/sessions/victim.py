@@ -39,7 +39,9 @@ async def main(kind: str, place: str, key: str, machine: str = "") -> None:
     jobs = [job(text, key=key) for text in JOBS]
     await runs.execute(jobs[0])
     at_work = asyncio.create_task(runs.execute(jobs[1]))
-    await begun.wait()
+    await asyncio.wait({at_work, asyncio.create_task(begun.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    if at_work.done():
+        await at_work  # says why it isn't at work
     waiting = asyncio.create_task(runs.execute(jobs[2]))
     await asyncio.sleep(0.3)  # it can't be seen from here that it stands in the queue
     assert not at_work.done()
