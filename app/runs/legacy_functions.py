@@ -36,7 +36,8 @@ def with_tools(turn: Turn) -> Turn:
     if any(name in parameters for name in _FUNCTIONS):
         parameters = _with_tool_parameters(parameters)
     messages = turn.messages
-    if any(_may_call(message) for message in messages):
+    # Searched in one piece: of a long conversation that takes a third of the time.
+    if b"function_call" in b"".join([message.raw for message in messages]):
         messages = _with_tool_messages(messages)
     request = turn.request
     if request.functions:

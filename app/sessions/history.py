@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from operator import eq
+from operator import attrgetter, eq
 from typing import Final, TypeVar, overload
 
 from app.sessions.message import Message
 from app.sessions.store import StoredMessage
 
 _T = TypeVar("_T")
+_message = attrgetter("message")
 _OVERHEAD: Final = 640
 """Bytes that a message takes up beside its text: ids, digests, objects."""
 
@@ -138,7 +139,7 @@ class Spoken(_Shown[Message]):
         return len(self._history)
 
     def __iter__(self) -> Iterator[Message]:
-        return (stored.message for stored in self._history)
+        return map(_message, islice(self._stored, self._length))
 
     @overload
     def __getitem__(self, index: int) -> Message: ...
