@@ -7,7 +7,7 @@ engine, so that fields our contract doesn't know reach an upstream that does.
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
