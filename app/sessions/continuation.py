@@ -104,6 +104,7 @@ def continued(
     if merged.kept:
         parent = history[merged.kept - 1].id
     known = merged.known
+    own = not known or counted[0] is messages[others]
     return Continuation(
         before,
         counted,
@@ -112,7 +113,7 @@ def continued(
         counted[known:],
         sent[known:],
         parent,
-        resent(text, messages, history, commands, count=others + known, kept=known)
+        resent(text, messages, history, commands, count=others + known, kept=known, first=None if own else counted[0])
         if merged.kept == known and not forgotten
         else None,
     )
@@ -128,13 +129,13 @@ def _gone_on(
     kept, count = last.kept + more, last.count + more
     return Continuation(
         (),
-        messages[last.count - last.kept :],
+        last.counted(messages),
         Merge(kept, kept),
         kept,
         messages[count:],
         sent[more:],
         history[kept - 1].id,
-        resent(text, messages, history, last.commands, count=count, kept=kept, before=last),
+        resent(text, messages, history, last.commands, count=count, kept=kept, first=last.first, before=last),
     )
 
 

@@ -39,6 +39,7 @@ class Resent(msgspec.Struct, frozen=True):
         kept: How many stored ones: fewer, where a command begins the session anew among them.
         head: The id of the last of these.
         commands: The words that were commands then.
+        first: The first of the messages that count, where it isn't the request's own: what stood behind a command.
     """
 
     text: bytes
@@ -47,6 +48,12 @@ class Resent(msgspec.Struct, frozen=True):
     kept: int
     head: str
     commands: Collection[str]
+    first: Message | None = None
+
+    def counted(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """Return those messages of a request that count, if it begins with the same."""
+        at = self.count - self.kept
+        return messages[at:] if self.first is None else (self.first, *messages[at + 1 :])
 
     def begins(self, text: bytes, history: Sequence[StoredMessage], commands: Collection[str]) -> bool:
         """Tell whether a request begins with the same messages, and the session still does.
@@ -77,6 +84,7 @@ def resent(
     *,
     count: int,
     kept: int,
+    first: Message | None = None,
     before: Resent | None = None,
 ) -> Resent | None:
     """Return what to remember of a request, or ``None`` where the next one had better be looked at in full.
@@ -91,6 +99,7 @@ def resent(
         commands: The words that are commands.
         count: How many of the messages the session knows, those before a command included.
         kept: How many of the session's messages these are, from its root on.
+        first: The first that counts, if that isn't one of them.
         before: What the request was found to begin with.
     """
     if not text or not kept:
@@ -101,7 +110,7 @@ def resent(
             return None
     at, size = (0, 0) if before is None else (before.count, before.size)
     size += sum(len(message.raw) for message in messages[at:count])
-    return Resent(text, size, count, kept, history[kept - 1].id, commands)
+    return Resent(text, size, count, kept, history[kept - 1].id, commands, first)
 
 
 class ResentConversations:
