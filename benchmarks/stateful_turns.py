@@ -2,11 +2,11 @@
 
 The engine does nothing, so that what is measured is the gateway's own work. Each turn's request is sent once more
 without a session: what that costs is the price of the bytes received, whoever sends them, and what the turn costs
-beyond it is the price of the session. The same with a service behind the gateway that answers at once has the price of the
-bytes sent on in it. The client is a bare socket with keep-alive. Sessions of several lengths are prepared, and measured
-in turns, a few requests at a time, so that a machine that is busy with something else is so for all of them. CPU is the
-gateway process's, from /proc; of PostgreSQL's own work nothing is in it. Prints tables; writes the same as JSON to
-build/benchmarks/stateful_turns.json.
+beyond it is the price of the session. The same with a service behind the gateway that answers at once has the price
+of the bytes sent on in it. The client is a bare socket with keep-alive. Sessions of several lengths are prepared, and
+measured in turns, a few requests at a time, so that a machine that is busy with something else is so for all of them.
+CPU is the gateway process's, from /proc; of PostgreSQL's own work nothing is in it. Prints tables; writes the same as
+JSON to build/benchmarks/stateful_turns.json.
 """
 
 from __future__ import annotations
