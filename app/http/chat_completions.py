@@ -62,6 +62,7 @@ class ChatCompletions:
             if key is not None:
                 await self._keyed.answer(key, job, body, scope, receive, send, settings.keepalive_seconds)
             elif request.stream:
+                del body, headers, request, target  # a stream may be open for long
                 await self._stream(job, scope, receive, send, settings.keepalive_seconds)
             else:
                 answer = await until_disconnect(receive, self._runs.execute(job), departure_of(scope))

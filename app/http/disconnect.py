@@ -42,10 +42,10 @@ async def until_disconnect(receive: Receive, work: Coroutine[Any, Any, T], depar
         gone = True
         task.cancel()
 
+    watcher: asyncio.Task[None] | None = None
     if departure is None:
-        forget = asyncio.create_task(_watch(receive, leave), name="disconnect-watcher").cancel
+        watcher = asyncio.create_task(_watch(receive, leave), name="disconnect-watcher")
     else:
-        forget = departure.forget
         departure.expect(leave)
     try:
         return await work
@@ -57,7 +57,10 @@ async def until_disconnect(receive: Receive, work: Coroutine[Any, Any, T], depar
         gone = False
         raise ClientDisconnected from None
     finally:
-        forget()
+        if watcher is not None:
+            watcher.cancel()
+        if departure is not None:
+            departure.forget()
         if gone:
             # The work was done before the cancellation reached it: let it arrive here and not in somebody else's await.
             with contextlib.suppress(asyncio.CancelledError):
