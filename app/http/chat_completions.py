@@ -12,6 +12,7 @@ from app.errors import GatewayError, InternalError
 from app.http.body import read_json_body
 from app.http.chat_request import decode_request, job_of, target_of
 from app.http.completion import completion_of
+from app.http.departure import departure_of
 from app.http.disconnect import ClientDisconnected, until_disconnect
 from app.http.edge import identify, request_id_of
 from app.http.event_stream import EventStream
@@ -61,9 +62,10 @@ class ChatCompletions:
             if key is not None:
                 await self._keyed.answer(key, job, body, scope, receive, send, settings.keepalive_seconds)
             elif request.stream:
+                del body, headers, request, target  # a stream may be open for long
                 await self._stream(job, scope, receive, send, settings.keepalive_seconds)
             else:
-                answer = await until_disconnect(receive, self._runs.execute(job))
+                answer = await until_disconnect(receive, self._runs.execute(job), departure_of(scope))
                 await send_response(send, 200, completion_of(job, answer), headers=_origin(answer))
         except ClientDisconnected:
             _log.info("request %s: the client went away", request_id_of(scope))
@@ -83,7 +85,8 @@ class ChatCompletions:
     async def _stream(self, job: Job, scope: Scope, receive: Receive, send: Send, keepalive: float) -> None:
         stream = EventStream.to(job, send, keepalive)
         try:
-            await stream.complete(await until_disconnect(receive, self._runs.execute(job, stream)))
+            work = self._runs.execute(job, stream)
+            await stream.complete(await until_disconnect(receive, work, departure_of(scope)))
         except GatewayError as error:
             if not stream.started:
                 raise

@@ -71,6 +71,28 @@ class EventStream:
         keepalive: Seconds of silence after which a comment is sent; 0 for never.
     """
 
+    __slots__ = (
+        "_buffer",
+        "_buffered",
+        "_closed",
+        "_comment",
+        "_created",
+        "_head",
+        "_id",
+        "_include_usage",
+        "_keepalive",
+        "_last_write",
+        "_loop",
+        "_model",
+        "_named",
+        "_replayed",
+        "_send",
+        "_sending",
+        "_tail",
+        "_timer",
+        "started",
+    )
+
     def __init__(self, send: Send, *, id: str, created: int, model: str, include_usage: bool, keepalive: float) -> None:
         self._send = send
         self._id = id
