@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import cast
+from typing import Self, cast
 
 from litestar.enums import HttpMethod, ScopeType
 from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
@@ -29,6 +29,13 @@ HANDSHAKE = "handshake"
 
 class ContractMismatchError(RuntimeError):
     """Raised when the contract has an operation without a handler, or the code a handler without an operation."""
+
+
+class _Route(ASGIRouteHandler):
+    """A route whose guards get it as it is: Litestar copies it anew for each request, lest they change it."""
+
+    def __copy__(self) -> Self:
+        return self
 
 
 def bind(operations: Iterable[Operation], handlers: Mapping[str, Handler]) -> list[ASGIRouteHandler | HTTPRouteHandler]:
@@ -66,7 +73,7 @@ def _route(
         await handler(scope, receive, send)
 
     if "{" not in path:
-        return ASGIRouteHandler(path, opt=opt, copy_scope=False)(dispatch)
+        return _Route(path, opt=opt, copy_scope=False)(dispatch)
 
     # Litestar 2.25 fails to route to an ASGI handler whose path has parameters (a KeyError on the method's name in
     # parse_path_to_route); an HTTP handler may answer with an ASGI application instead.

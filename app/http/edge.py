@@ -6,12 +6,13 @@ Pure ASGI, so that it also covers what Litestar answers before any route is foun
 from __future__ import annotations
 
 import re
-import uuid
 from time import perf_counter
 from typing import Any, Final
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.unique_id import unique_id
 
 _REQUEST_ID: Final = "zero.request_id"
 _IDENTITY: Final = "zero.identity"
@@ -33,7 +34,7 @@ class Edge:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        request_id = _incoming(scope["headers"]) or b"req_%s" % uuid.uuid4().hex.encode()
+        request_id = _incoming(scope["headers"]) or f"req_{unique_id()}".encode()
         extra: dict[str, Any] = scope  # type: ignore[assignment]  # ASGI lets an application add keys of its own
         extra[_REQUEST_ID] = request_id
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import uuid
 from typing import Final, NamedTuple
 
 from app.errors import InvalidRequest
 from app.routing.agent_name import normalized_id
+from app.unique_id import unique_uuid
 
 HEADER: Final = "x-zero-session-key"
 MAX_BYTES: Final = 512
@@ -84,7 +84,7 @@ def key_for_user(agent_id: str, user: str) -> str:
 
 def fresh_key(agent_id: str) -> str:
     """Return a key of its own for a stateless call."""
-    return f"agent:{agent_id}:openai:{uuid.uuid4()}"
+    return f"agent:{agent_id}:openai:{unique_uuid()}"
 
 
 def _refused(param: str, why: str) -> InvalidRequest:

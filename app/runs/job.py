@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from app.contract.models import CreateChatCompletionRequest
 from app.routing.target import Target
 from app.sessions.message import Message
+from app.unique_id import unique_id
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,4 +42,4 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 def new_run_id() -> str:
     """Return an id that no other run has."""
-    return f"run_{uuid.uuid4().hex}"
+    return f"run_{unique_id()}"

@@ -6,6 +6,7 @@ Source of the rule: design.md, "Authentication" (``gateway.trustedProxies``).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -36,7 +37,7 @@ class ClientAddresses:
             The rightmost address of the chain that no trusted proxy vouches for being a proxy itself. IPv6 clients
             are grouped by /64, the smallest block that one subscriber gets.
         """
-        address = _parse(peer or "")
+        address = _parse_peer(peer or "")
         if address is None:
             return UNKNOWN
         if forwarded_for and self._trusts(address):
@@ -53,6 +54,12 @@ class ClientAddresses:
 
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
+
+
+@lru_cache(1024)
+def _parse_peer(text: str) -> Address | None:
+    # The same few come again and again, and each is as long as an address is; what a header says may be anything.
+    return _parse(text)
 
 
 def _parse(text: str) -> Address | None:

@@ -13,16 +13,17 @@ APP = Path(__file__).parents[2] / "app"
 MAY_IMPORT: dict[str, set[str]] = {
     # room: the rooms it may know
     "errors": set(),
+    "unique_id": set(),
     # What an agent may put into `params` is what the contract lets a request say.
     "config": {"contract.models"},
     "contract": {"errors"},
     "security": {"config", "errors"},
     "sessions": {"errors"},
-    "routing": {"config", "errors"},
+    "routing": {"config", "errors", "unique_id"},
     # A turn is what a run hands to an engine, an event what it gets back: the protocol between the two lies in runs.
-    "runs": {"config", "contract", "engines.engine", "errors", "routing", "sessions"},
+    "runs": {"config", "contract", "engines.engine", "errors", "routing", "sessions", "unique_id"},
     "engines": {"config", "contract", "errors", "runs.event", "runs.turn", "sessions.message"},
-    "http": {"config", "contract", "errors", "routing", "runs", "security", "sessions"},
+    "http": {"config", "contract", "errors", "routing", "runs", "security", "sessions", "unique_id"},
     "ws": {"config", "contract", "errors", "routing", "runs", "security", "sessions"},
     "machinery": {"config", "engines", "runs", "sessions"},
     "application": {
