@@ -11,6 +11,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from app.errors import InvalidRequest
+from app.large.aside import LARGE, aside
+from app.large.shortened import Shortened
+from app.large.structure import structure_of
 
 T = TypeVar("T")
 
@@ -26,6 +29,12 @@ _FORMS = {"name": "1 to 64 ASCII letters, digits, '_' or '-'", "url": _IMAGE, "i
 _MAX_DEPTH = 200
 """Objects and lists inside each other. Fields that no struct names are walked later, by code that recurses."""
 
+MAX_VALUES = 100_000
+"""Values that a document may have: objects and lists, and what is behind the first thing in each. So many are read in
+some 12 ms, the slowest kind; a document of up to ``LARGE`` bytes can't have more."""
+_MAX_QUOTED = 500
+"""Characters of msgspec's words that are repeated: it quotes what it found in place of one of a few texts."""
+
 
 class BodyDecoder(Generic[T]):
     """Decodes request bodies into one struct type."""
@@ -40,6 +49,21 @@ class BodyDecoder(Generic[T]):
         Raises:
             InvalidRequest: If it isn't JSON, or the contract doesn't allow it; ``param`` is the field's path.
         """
+        if len(body) <= LARGE:
+            return self._decode(body)
+        short = shortened(body)
+        decoded: T = short.restored(self._decode(short.json))
+        return decoded
+
+    async def decode_aside(self, body: bytes) -> T:
+        """Decode a body as ``decode`` does, beside the event loop if it is large."""
+        return self.decode(body) if len(body) <= LARGE else await aside(self.decode, body)
+
+    def decode_shortened(self, short: Shortened) -> T:
+        """Decode a body without its long texts; otherwise as ``decode`` does."""
+        return self._decode(short.json)
+
+    def _decode(self, body: bytes) -> T:
         try:
             decoded = self._decoder.decode(body)
             _read_whole(body)
@@ -58,6 +82,25 @@ class BodyDecoder(Generic[T]):
             raise _unparsable(error) from None
 
 
+def shortened(body: bytes) -> Shortened:
+    """Return a body without its long texts, in which there are no more values than a body may have.
+
+    Raises:
+        InvalidRequest: If there are, or a long text is none.
+    """
+    try:
+        structure = structure_of(body, MAX_VALUES)
+        if structure.values > MAX_VALUES:
+            raise InvalidRequest(
+                f"The request body has more than {MAX_VALUES} JSON values (objects, lists, and what is in them). "
+                "Send fewer: a long text counts as one.",
+                code="too_many_values",
+            )
+        return Shortened(body, structure)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _unparsable(error) from None
+
+
 def _read_whole(body: bytes) -> Any:
     """Return a body as plain values, fields that the contract doesn't know included.
 
@@ -70,8 +113,8 @@ def _read_whole(body: bytes) -> Any:
         UnicodeDecodeError: If any of it isn't UTF-8.
     """
     value = msgspec.json.decode(body)
-    # Few bodies have that many brackets at all, and counting bytes costs next to nothing.
-    if body.count(b"[") + body.count(b"{") <= _MAX_DEPTH:
+    # Few bodies have that many brackets at all, and counting bytes costs next to nothing, unless there are many.
+    if len(body) <= LARGE and body.count(b"[") + body.count(b"{") <= _MAX_DEPTH:
         return value
     level: list[Any] = [value]
     for _ in range(_MAX_DEPTH):
@@ -102,6 +145,7 @@ def _invalid(error: msgspec.ValidationError) -> InvalidRequest:
             code="invalid_type",
         )
     form = _FORMS.get(path.rpartition(".")[2]) if _WRONG_FORM in text else None
+    text = text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]} ..."
     return InvalidRequest(f"Invalid value{where}: {f'expected {form}' if form else text}.", param=path or None)
 
 
