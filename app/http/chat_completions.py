@@ -11,7 +11,7 @@ from app.config import LoadedConfig
 from app.errors import GatewayError, InternalError
 from app.http.body import read_json_body
 from app.http.chat_request import decode_request, job_of, large_job, target_of
-from app.http.completion import completion_of
+from app.http.completion import written_completion
 from app.http.disconnect import ClientDisconnected, until_disconnect
 from app.http.edge import identify, request_id_of
 from app.http.event_stream import EventStream
@@ -69,7 +69,7 @@ class ChatCompletions:
                 await self._stream(job, scope, receive, send, settings.keepalive_seconds)
             else:
                 answer = await until_disconnect(receive, self._runs.execute(job))
-                await send_response(send, 200, completion_of(job, answer), headers=_origin(answer))
+                await send_response(send, 200, await written_completion(job, answer), headers=_origin(answer))
         except ClientDisconnected:
             _log.info("request %s: the client went away", request_id_of(scope))
 

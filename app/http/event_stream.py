@@ -15,8 +15,10 @@ from msgspec import UNSET
 
 from app.contract.models import ChatCompletionStreamOptions, CompletionUsage, CreateChatCompletionStreamResponse
 from app.errors import GatewayError
-from app.http.completion import completion_id, encode_chunk
+from app.http.completion import completion_id, encode_chunk, encode_large_chunk
 from app.http.error_response import error_body
+from app.http.response import PART
+from app.large.aside import aside
 from app.runs.answer import Answer
 from app.runs.event import Event, Extra, Fields
 from app.runs.job import Job
@@ -104,6 +106,10 @@ class EventStream:
             system_fingerprint=event.system_fingerprint if event.system_fingerprint is not None else UNSET,
             obfuscation=event.obfuscation if event.obfuscation is not None else UNSET,
         )
+        if event.large:
+            await self.flush()
+            await self._write_large(await aside(lambda: frame(encode_large_chunk(chunk, event.extra))))
+            return
         data = frame(encode_chunk(chunk, event.extra))
         self._buffer.append(data)
         self._buffered += len(data)
@@ -176,6 +182,12 @@ class EventStream:
         finally:
             self._sending = False
             self._last_write = self._loop.time()
+
+    async def _write_large(self, data: bytes) -> None:
+        for at in range(0, len(data), PART):
+            self._buffer.append(data[at : at + PART])
+            await self._flush()
+            await asyncio.sleep(0)
 
     def _on_timer(self) -> None:
         # One timer per stream that re-arms itself lazily costs nothing per chunk.

@@ -15,6 +15,11 @@ _T = TypeVar("_T")
 _thread: Final = ThreadPoolExecutor(1, thread_name_prefix="large")
 
 
+async def aside_if(large: bool, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Do work in the thread if it is on something large, else at once."""
+    return await aside(work, *args, **kwargs) if large else work(*args, **kwargs)
+
+
 async def aside(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """Do work in the thread, after all that was given to it before; return what it returns, raise what it raises.
 

@@ -17,6 +17,8 @@ from app.large.structure import PIECE, Structure, structure_of
 
 KEPT: Final = 64 * 1024
 """Bytes of a long text that stay in its place."""
+_MARK: Final = 40
+"""Characters of a mark."""
 _LONGEST_CHARACTER: Final = 12
 """Bytes of the longest spelling of one character: two escapes, for the two halves of a surrogate pair."""
 
@@ -64,8 +66,8 @@ class Shortened:
         self.whole = json
         self._texts: dict[str, LongText] = {}
         nonce = secrets.token_hex(16)
-        self.marks = re.compile(f"{nonce}[0-9a-f]{{8}}")
-        self._raw_marks = re.compile(self.marks.pattern.encode())
+        self._marks = re.compile(f"{nonce}[0-9a-f]{{8}}")
+        self._raw_marks = re.compile(self._marks.pattern.encode())
         pieces: list[bytes] = []
         at = 0
         for number, (begin, end) in enumerate((structure or structure_of(json)).long_texts):
@@ -82,10 +84,6 @@ class Shortened:
         """Whether there are long texts in it."""
         return bool(self._texts)
 
-    def long_text(self, mark: str) -> LongText:
-        """Return the text that a mark stands for."""
-        return self._texts[mark]
-
     def whole_raw(self, raw: msgspec.Raw) -> msgspec.Raw:
         """Return a slice of what remains as it was in the document."""
         if not self._texts:
@@ -98,6 +96,28 @@ class Shortened:
             pieces += (short[at : found.start() - len(text.padding)], text.spelled)
             at = found.end()
         return msgspec.Raw(b"".join((*pieces, short[at:]))) if pieces else raw
+
+    def stripped(self, text: str) -> str:
+        """Return a text, read from what remains, without the blanks around it; what is taken out loses them too."""
+        mark = self._mark_in(text)
+        if mark is None:
+            return text.strip()
+        long = self._texts[mark]
+        if not long.head.strip() or not long.rest[-1].strip():
+            return long.text.strip()
+        long.rest[-1] = long.rest[-1].rstrip()
+        return text.lstrip()
+
+    def pieces(self, json: bytes) -> Iterator[bytes]:
+        """Yield JSON that was written from what remains, with the long texts in it."""
+        at = 0
+        for found in self._raw_marks.finditer(json):
+            text = self._texts[found.group().decode()]
+            yield json[at : found.start() - len(text.padding)]
+            for piece in text.rest:
+                yield msgspec.json.encode(piece)[1:-1]
+            at = found.end()
+        yield json[at:]
 
     def restored(self, value: Any) -> Any:
         """Return a value read from what remains with its long texts in it; lists, objects and structs are changed."""
@@ -121,10 +141,14 @@ class Shortened:
         return value
 
     def _restored_text(self, text: str) -> str:
-        if len(text) < KEPT // _LONGEST_CHARACTER:
-            return text
-        found = self.marks.search(text, len(text) - 40)
-        return self._texts[found.group()].text if found is not None else text
+        mark = self._mark_in(text)
+        return text if mark is None else self._texts[mark].text
+
+    def _mark_in(self, text: str) -> str | None:
+        if not self._texts or len(text) < KEPT // _LONGEST_CHARACTER:
+            return None
+        found = self._marks.search(text, len(text) - _MARK)
+        return found.group() if found is not None else None
 
 
 def read(json: bytes | msgspec.Raw) -> Any:

@@ -146,6 +146,13 @@ class Choice:
             else UNSET,
         )
 
+    @property
+    def size(self) -> int:
+        """The characters of it, about."""
+        calls = (call.words for call in (*self._calls, *([self._function] if self._function is not None else ())))
+        texts = (self._content, self._refusal, self._reasoning_content, self._reasoning, *calls)
+        return sum(sum(map(len, pieces)) for pieces in texts)
+
     def words(self) -> str:
         """Return every piece of text that the model wrote, for counting tokens."""
         calls = [*self._calls, *([self._function] if self._function is not None else ())]

@@ -14,6 +14,7 @@ from time import time
 
 from app.config import Session
 from app.errors import RunTimedOut, SessionMovedOn, StoreUnavailable
+from app.large.aside import LARGE, aside_if
 from app.runs.active import ActiveRuns
 from app.runs.answer import Answer
 from app.runs.asking import Asking, EngineSource, Listener
@@ -29,7 +30,7 @@ from app.runs.tool_results import check_tool_results
 from app.sessions.changes import Changes
 from app.sessions.continuation import continued, turn_begins
 from app.sessions.leases import SessionLeases
-from app.sessions.message import Message
+from app.sessions.message import Message, size_of
 from app.sessions.reset import IDLE_MINUTES, is_over
 from app.sessions.store import SessionConflict, SessionStore, StoredMessage, StoreError
 
@@ -111,6 +112,7 @@ class Runs:
 
     async def _run(self, job: Job, listener: Listener | None, fence: int | None = None) -> Answer:
         target = job.target
+        large = size_of(job.messages) + size_of(job.system) > LARGE
         history: list[StoredMessage] = []
         kept: list[StoredMessage] = []
         new = job.messages
@@ -119,7 +121,7 @@ class Runs:
         if target.stateful:
             history = await self._history(target.session_key)
             commands = self._settings().reset_triggers
-            going = continued(history, job.messages, whole=job.whole_history, commands=commands)
+            going = await aside_if(large, continued, history, job.messages, whole=job.whole_history, commands=commands)
             if not going.messages:
                 return await self._begin_anew(job, listener)
             repeated = job.retried and is_repetition(history, going.sent, going.merged)
@@ -130,10 +132,11 @@ class Runs:
                 if history and await self._is_over(target.session_key):
                     going = going.begun_anew(history)
                 kept, new, parent = history[: going.kept], going.new, going.parent
-        check_tool_results(job, (stored.message for stored in kept), len(job.messages) - len(new))
+        spoken = (stored.message for stored in kept)
+        await aside_if(large, check_tool_results, job, spoken, len(job.messages) - len(new))
         turn = turn_begins(new)
         conversation = Conversation(
-            system_messages(target.agent.system_prompt, job.system),
+            await aside_if(large, system_messages, target.agent.system_prompt, job.system),
             (*(one.message for one in kept), *new[:turn]) if target.stateful else (),
             new[turn:] if target.stateful else new,
         )
@@ -145,7 +148,8 @@ class Runs:
         answer.usage = added(answer.usage, answer.spent)
         last = answer.complete()
         if target.stateful and not answer.replayed:
-            await self._remember(job, history, parent, (*new, answer.transcript()), fence)
+            said = await aside_if(answer.size > LARGE, answer.transcript)
+            await self._remember(job, history, parent, (*new, said), fence)
         if listener is not None:
             for event in last:
                 await listener.on_event(event)
@@ -191,7 +195,7 @@ class Runs:
     @staticmethod
     async def _give_again(job: Job, stored: Message, listener: Listener | None) -> Answer:
         _log.info("run %s: the client sent its request again, and the session has its answer", job.run_id)
-        answer, events = given_again(job, stored)
+        answer, events = await aside_if(len(stored.raw) > LARGE, given_again, job, stored)
         if listener is not None:
             for event in events:
                 await listener.on_event(event)

@@ -114,6 +114,8 @@ class Sizing:
 def _surely_fits(messages: Sequence[Message], room: int) -> bool:
     """Tell whether messages fit that need no counting for that; no more of them are looked at than it takes."""
     for message in messages:
+        if len(message.raw) > room:
+            return False
         room -= largest_size(message)
         if room < 0:
             return False

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from app.contract.models import CompletionUsage
+from app.large.shortened import read
 from app.sessions.message import Message
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def count(text: str) -> int:
 
 def size(message: Message) -> int:
     """Estimate how many tokens a message takes up in a prompt, files included."""
-    fields = msgspec.json.decode(message.raw)
+    fields = read(message.raw)
     return _frame_and_words(fields) + FILE_TOKENS * _files(fields)
 
 
@@ -106,7 +107,7 @@ def _sum(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count_both(messages: Sequence[Message], texts: Sequence[str]) -> tuple[int, int]:
-    prompt = sum(_frame_and_words(msgspec.json.decode(message.raw)) for message in messages)
+    prompt = sum(_frame_and_words(read(message.raw)) for message in messages)
     return prompt, max(1, sum(count(text) for text in texts))
 
 

@@ -18,11 +18,12 @@ from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.large.aside import LARGE, aside_if
 from app.sessions import schema
 from app.sessions.audit import audited
 from app.sessions.branch import ends, whole
 from app.sessions.leases import SessionLeases
-from app.sessions.message import Message, chained, digest
+from app.sessions.message import Message, chained, digest, size_of
 from app.sessions.store import Excerpt, SessionConflict, SessionRecord, StoredMessage, StoreError, Verification
 
 _ROWS_PER_STATEMENT: Final = 500
@@ -86,7 +87,7 @@ class SqlStore(ABC):
     ) -> None:
         """Write the messages and move the head, or write nothing."""
         now = time()
-        rows = _rows(session_key, run_id, parent, messages, now)
+        rows = await aside_if(size_of(messages) > LARGE, _rows, session_key, run_id, parent, messages, now)
         head = rows[-1]["id"] if rows else parent
         async with self._writing() as connection:
             if fence is not None:
