@@ -53,13 +53,18 @@ class EchoEngine:
         speech = await aside_if(large, _speech, turn)
         for index in range(turn.choices if speech.tool else 0):
             yield _call_event(index, name=speech.tool, id=f"call_{turn.run_id[-24:]}_{index}")
-        for token in speech.tokens or [""]:
+        said, reason = 0, "tool_calls" if speech.tool else "stop"
+        for token in _tokens(speech.text) or ("",):
+            if said == speech.limit:
+                reason = "length"
+                break
+            said += 1
             for index in range(turn.choices):
                 yield _call_event(index, arguments=token) if speech.tool else text_event(token, index=index, more=True)
         for index in range(turn.choices):
-            yield finish_event(speech.finish_reason, index=index, more=True)
+            yield finish_event(reason, index=index, more=True)
         prompt = await aside_if(large, _prompt_tokens, turn.messages)
-        completion = len(speech.tokens) * turn.choices
+        completion = said * turn.choices if speech.text else 0
         yield Event(
             usage=CompletionUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
         )
@@ -71,8 +76,8 @@ class EchoEngine:
 class _Speech(NamedTuple):
     """What is said: words, or the arguments of a call to ``tool``."""
 
-    tokens: list[str]
-    finish_reason: str
+    text: str
+    limit: int | None
     tool: str = ""
 
 
@@ -88,11 +93,8 @@ def _speech(turn: Turn) -> _Speech:
         text = _json({"text": text})
     else:
         text = _until_stop(text, turn.request.stop)
-    tokens = list(_tokens(text))
-    limit = turn.request.max_completion_tokens or turn.request.max_tokens
-    if limit and len(tokens) > limit:
-        return _Speech(tokens[:limit], "length", tool.name if tool else "")
-    return _Speech(tokens, "tool_calls", tool.name) if tool else _Speech(tokens, "stop")
+    limit = turn.request.max_completion_tokens or turn.request.max_tokens or None
+    return _Speech(text, limit, tool.name if tool else "")
 
 
 def _prompt_tokens(messages: tuple[Message, ...]) -> int:

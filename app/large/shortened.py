@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from app.large.structure import PIECE, Structure, structure_of
 
-KEPT: Final = 64 * 1024
-"""Bytes of a long text that stay in its place."""
+KEPT: Final = 8_192
+"""Characters of a long text that stay in its place, at least: more than any of the contract's rules allows."""
 _MARK: Final = 40
 """Characters of a mark."""
 _LONGEST_CHARACTER: Final = 12
@@ -72,7 +72,10 @@ class Shortened:
         at = 0
         for number, (begin, end) in enumerate((structure or structure_of(json)).long_texts):
             mark = f"{nonce}{number:08x}"
-            head, kept = _step(json, begin, begin + KEPT, end)
+            head, kept = _step(json, begin, begin + KEPT + 1, end)
+            while len(head) <= KEPT and kept < end:
+                more, kept = _step(json, kept, kept + KEPT, end)
+                head += more
             rest = list(_steps(json, kept, end))
             padding = " " if any(" " in piece for piece in rest) else ""
             self._texts[mark] = LongText(memoryview(json)[kept:end], head, rest, padding)
@@ -119,6 +122,11 @@ class Shortened:
             at = found.end()
         yield json[at:]
 
+    def parts(self, text: str) -> Sequence[str]:
+        """Return a text, read from what remains, in pieces."""
+        mark = self._mark_in(text)
+        return (text,) if mark is None else (self._texts[mark].head, *self._texts[mark].rest)
+
     def restored(self, value: Any) -> Any:
         """Return a value read from what remains with its long texts in it; lists, objects and structs are changed."""
         if not self._texts:
@@ -145,7 +153,7 @@ class Shortened:
         return text if mark is None else self._texts[mark].text
 
     def _mark_in(self, text: str) -> str | None:
-        if not self._texts or len(text) < KEPT // _LONGEST_CHARACTER:
+        if len(text) <= KEPT or not self._texts:
             return None
         found = self._marks.search(text, len(text) - _MARK)
         return found.group() if found is not None else None

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-LONG: Final = 1024 * 1024
+LONG: Final = 128 * 1024
 """Bytes from which a text is a long one. More than a piece, so that one is never all in one."""
-PIECE: Final = 256 * 1024
+PIECE: Final = 64 * 1024
 """Bytes looked at in one step."""
 
 _DIGITS: Final = b"0123456789.eE+-"

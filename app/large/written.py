@@ -14,7 +14,7 @@ from app.large.structure import PIECE
 LONG_CHARACTERS: Final = 128 * 1024
 """Characters from which a text is a long one."""
 
-_STEP: Final = PIECE // 4
+_STEP: Final = PIECE
 
 
 class Written:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from app.contract.models import CompletionUsage
-from app.large.shortened import read
+from app.large.shortened import Shortened
 from app.sessions.message import Message
 
 if TYPE_CHECKING:
@@ -85,8 +85,9 @@ def count(text: str) -> int:
 
 def size(message: Message) -> int:
     """Estimate how many tokens a message takes up in a prompt, files included."""
-    fields = read(message.raw)
-    return _frame_and_words(fields) + FILE_TOKENS * _files(fields)
+    short = Shortened(bytes(message.raw))
+    fields = msgspec.json.decode(short.json)
+    return _frame_and_words(fields, short) + FILE_TOKENS * _files(fields)
 
 
 def largest_size(message: Message) -> int:
@@ -107,12 +108,15 @@ def _sum(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count_both(messages: Sequence[Message], texts: Sequence[str]) -> tuple[int, int]:
-    prompt = sum(_frame_and_words(read(message.raw)) for message in messages)
+    prompt = 0
+    for message in messages:
+        short = Shortened(bytes(message.raw))
+        prompt += _frame_and_words(msgspec.json.decode(short.json), short)
     return prompt, max(1, sum(count(text) for text in texts))
 
 
-def _frame_and_words(fields: Any) -> int:
-    return _PER_MESSAGE + sum(count(text) for text in _strings(fields))
+def _frame_and_words(fields: Any, short: Shortened) -> int:
+    return _PER_MESSAGE + sum(count(part) for text in _strings(fields) for part in short.parts(text))
 
 
 def _files(fields: Any) -> int:
