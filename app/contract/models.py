@@ -659,4 +659,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "62cf3195809a9bd2aef8ca5945f40b3829d54893654109425567bd4ed24ea245"
+CONTRACT_SHA256 = "836734095ecd4267a2e08457e962314ce4e0bfde7322b442a78c5434667b9fd7"

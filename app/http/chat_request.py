@@ -7,13 +7,14 @@ engine, so that fields our contract doesn't know reach an upstream that does.
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, cast
 
 import msgspec
 
 from app.config.structs import ChatCompletions
 from app.contract.decoding import BodyDecoder, shortened
-from app.contract.models import CreateChatCompletionRequest, PredictionContent
+from app.contract.models import ChatCompletionRequestMessage, CreateChatCompletionRequest, PredictionContent
 from app.contract.nulls import fields_without_nulls, message_without_nulls
 from app.contract.part_alias import has_alias, plain_message, plain_prediction
 from app.contract.request_rules import check_request
@@ -32,10 +33,13 @@ HISTORY_HEADER: Final = "x-zero-history"
 
 _SYSTEM_ROLES: Final = frozenset({"system", "developer"})
 _TURN_ROLES: Final = frozenset({"user", "tool", "function"})
+_AT_ONCE: Final = 2 * 1024 * 1024
+"""Bytes that are decoded in one step."""
 _NOT_PARAMETERS: Final = ("model", "messages")
 
 _request_decoder = BodyDecoder(CreateChatCompletionRequest)
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_message_decoder: BodyDecoder[Any] = BodyDecoder(cast("type[Any]", ChatCompletionRequestMessage))
 _messages_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -57,11 +61,25 @@ def large_job(body: bytes, headers: RequestHeaders, directory: Directory, settin
         GatewayError: As ``decode_request``, ``target_of`` and ``job_of``.
     """
     short = shortened(body)
-    request = _request_decoder.decode_shortened(short)
+    request = _request_of(short)
     for name in request.__struct_fields__:
         if name != "messages":
             setattr(request, name, short.restored(getattr(request, name)))
     return job_of(request, short, headers, target_of(request, headers, directory, settings))
+
+
+def _request_of(short: Shortened) -> CreateChatCompletionRequest:
+    """Decode a body without its long texts: message by message, if that is still a lot."""
+    if len(short.json) > _AT_ONCE:
+        # What is wrong has its place in the whole, so that a body with a mistake in it is decoded once more.
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidRequest, LookupError):
+            fields = _fields_decoder.decode(short.json)
+            first, *others = _messages_decoder.decode(fields["messages"])
+            fields["messages"] = msgspec.Raw(b"[%b]" % bytes(first))
+            request = _request_decoder.decode(msgspec.json.encode(fields))
+            request.messages += [_message_decoder.decode(bytes(message)) for message in others]
+            return request
+    return _request_decoder.decode_shortened(short)
 
 
 def target_of(

@@ -18,6 +18,8 @@ RETRY_HEADER: Final = "x-stainless-retry-count"
 
 _NAME: Final = HEADER.lower().encode()
 _KEY: Final = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
+_MAX_COMPARED: Final = 2 * 1024 * 1024
+"""Bytes of a body, its long texts aside, up to which its spelling makes no difference."""
 _COUNT: Final = re.compile(rb"\s*0*[1-9][0-9]{0,8}\s*")
 
 
@@ -47,9 +49,11 @@ def digest_of(job: Job, body: bytes) -> bytes:
     digest = hashlib.sha256(msgspec.json.encode([target.agent.id, session, job.whole_history]) + b"\n")
     try:
         short = Shortened(body)
+        if len(short.json) > _MAX_COMPARED:
+            raise ValueError("more than a moment's work")
         canonical = msgspec.json.encode(msgspec.json.decode(short.json), order="sorted")
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
-        digest.update(body)  # numbers that Python hasn't: they travel as they are, and so they are compared
+        digest.update(body)  # too much, or numbers that Python hasn't: they travel as they are, and are compared so
     else:
         for piece in short.pieces(canonical):
             digest.update(piece)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, ParamSpec, TypeVar
@@ -25,4 +26,15 @@ async def aside(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> 
 
     Cancelling the wait leaves work alone that has begun.
     """
-    return await asyncio.get_running_loop().run_in_executor(_thread, lambda: work(*args, **kwargs))
+    return await asyncio.get_running_loop().run_in_executor(_thread, lambda: _uncollected(work, *args, **kwargs))
+
+
+def _uncollected(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Do work without the garbage collector, which would look at 100,000 values time and again as they are read."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return work(*args, **kwargs)
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -197,7 +197,7 @@ def test_deep_nesting(brackets: tuple[str, str], depth: int, field: str, before:
     """However deep a body is nested, in a field that the contract knows or not, it is refused and nothing breaks."""
     nested = brackets[0] * depth + "1" + brackets[1] * depth
     code = refusal_of(with_field(f'{before}"{field}": {nested}'))[0]
-    assert code == "invalid_json" or field != "vendor"
+    assert code in {"invalid_json", "too_many_values"} or field != "vendor"
 
 
 @pytest.mark.parametrize("depth", [1, 50, 150])
