@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from app.errors import InvalidRequest
+from app.large.aside import LARGE
+from app.large.shortened import Shortened
 from app.runs.job import Job
 from app.sessions.message import Message
 
@@ -75,11 +77,13 @@ def check_tool_results(job: Job, kept: Iterable[Message], known: int) -> None:
 
 
 def _may_call(message: Message) -> bool:
-    return message.role == "assistant" and b"tool_calls" in bytes(message.raw)
+    # To search a large one takes longer than to look.
+    return message.role == "assistant" and (len(message.raw) > LARGE or b"tool_calls" in bytes(message.raw))
 
 
 def _ids(message: Message) -> list[str]:
-    return [call.id for call in _calls_decoder.decode(message.raw).tool_calls or ()]
+    json = Shortened(bytes(message.raw)).json if len(message.raw) > LARGE else message.raw
+    return [call.id for call in _calls_decoder.decode(json).tool_calls or ()]
 
 
 def _take_result(call_id: str, waiting: dict[str, None], made: set[str], job: Job, position: int) -> None:
