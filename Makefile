@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run test clients faults lint types generate check-generated contract sdks bench-start clean
+.PHONY: help install install-dev run test clients faults lint types generate check-generated contract sdks bench bench-quick bench-pure bench-publish bench-start bench-turns clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -18,13 +18,13 @@ run: $(VENV)/.installed ## Serve examples/zero.json5 on 127.0.0.1:18789: a real 
 	@ZERO_CONFIG_PATH="$${ZERO_CONFIG_PATH:-examples/zero.json5}" ZERO_STATE_DIR="$${ZERO_STATE_DIR:-.zero}" \
 		exec $(BIN)/zero gateway --dev
 
-test: $(VENV)/.installed-dev lint check-generated ## Run everything that CI runs
+test: $(VENV)/.installed-dev lint check-generated ## Run everything that CI runs; five minutes of it are faults (ZERO_FAULT_SECONDS=20 for one)
 	$(BIN)/python -m pytest
 
 clients: $(VENV)/.installed-dev ## Drive real clients and chat applications; installs some 3 GB into build/clients, once
 	$(BIN)/python -m pytest -v tests/clients tests/applications
 
-faults: $(VENV)/.installed-dev ## Kill gateways at random while clients talk; ZERO_FAULT_SECONDS=120 for two minutes
+faults: $(VENV)/.installed-dev ## Kill gateways at random while clients talk, two minutes per store; ZERO_FAULT_SECONDS=20 for less
 	$(BIN)/python -m pytest -s tests/faults
 
 lint: $(VENV)/.installed-dev ## Style and types
@@ -44,8 +44,23 @@ contract: $(VENV)/.installed-dev ## Run schemathesis against a live port
 sdks: $(VENV)/.installed-dev ## Generate Python and TypeScript clients into build/sdks and try them; needs Node 20 and npm
 	$(BIN)/python -m tests.sdks
 
+bench: $(VENV)/.installed-dev ## Measure the gateway and others, 10 minutes; installs 1.5 GB into build/benchmarks, once
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(VENV)/.installed-dev ## The same in 2 minutes, one round
+	$(BIN)/python -m benchmarks --quick
+
+bench-publish: $(VENV)/.installed-dev ## `make bench`, and its results into docs/performance.md
+	$(BIN)/python -m benchmarks --publish
+
+bench-pure: $(VENV)/.installed-dev ## Measure decoding, resolving, encoding and the like by themselves
+	$(BIN)/python -m pytest benchmarks --benchmark-columns=min,median,iqr,ops --benchmark-sort=name
+
 bench-start: $(VENV)/.installed-dev ## Measure the time from start to the first 200
 	$(BIN)/python benchmarks/start_up.py
+
+bench-turns: $(VENV)/.installed-dev ## Measure a turn in sessions of 10 to 1,000 turns, on both stores
+	$(BIN)/python -m benchmarks.stateful_turns
 
 clean: ## Remove what the verbs above made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis .zero

@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 from litestar import Litestar
 from litestar.exceptions import HTTPException
@@ -27,14 +28,23 @@ from app.http.error_response import belongs_to_api, http_exception_handler, on_c
 from app.http.guard import guard
 from app.http.health import Health
 from app.http.model_list import ModelList
+from app.http.session_changes import SessionChanges
+from app.http.session_list import SessionViews
+from app.http.session_transfer import SessionTransfer
 from app.machinery import Machinery
+from app.runs.retention import Retention
+from app.runs.session_care import SessionCare
 from app.security.authenticator import Authenticator
 from app.security.secret import resolve_secret
-from app.sessions.idempotency import MemoryRecords
+from app.security.shared_failures import SharedFailureLimit
 from app.sessions.store import StoreError
 from app.ws.door import Door
 
 _log = logging.getLogger("zero")
+
+_COLLECT_AT: Final = (10_000, 20, 100)
+"""Python's collector begins with (700, 10, 10), for programs that grow. What a request makes is nearly all gone with it
+without a collection; looking every few requests whether that is so took a tenth of their processor time."""
 
 
 class Gateway:
@@ -57,9 +67,12 @@ class Gateway:
         self.engines, self.store, self.runs = self._machinery.engines, self._machinery.store, self._machinery.runs
         # gateway.* takes effect at the start only, so this needs no asking anew.
         gateway = loaded.config.gateway
-        self.authenticator = Authenticator(resolve_secret(gateway.auth, environ), loaded.config)
+        self._failures = SharedFailureLimit(
+            gateway.auth.rate_limit, self.store.failures, others=self.store.leases is not None
+        )
+        self.authenticator = Authenticator(resolve_secret(gateway.auth, environ), loaded.config, self._failures)
         self.websocket = Door(self.runs, (self.store, self.store.kind), self.authenticator, lambda: self.loaded)
-        self.chat = ChatCompletions(self.runs, lambda: self.loaded, MemoryRecords())
+        self.chat = ChatCompletions(self.runs, lambda: self.loaded, self.store.records)
         enabled = gateway.http.endpoints.chat_completions.enabled
         contract = document.load()
         app: ASGIApp = self._litestar(contract, enabled)
@@ -71,6 +84,10 @@ class Gateway:
     def _litestar(self, contract: document.Document, enabled: bool) -> Litestar:
         models = ModelList(lambda: self.loaded, created=int(self.loaded.path.stat().st_mtime))
         health = Health(self.store)
+        care = SessionCare(self.store, self.runs)
+        views = SessionViews(self.store, lambda: self.loaded)
+        changes = SessionChanges(care, lambda: self.loaded)
+        transfer = SessionTransfer(self.store, care, lambda: self.loaded)
         served = ContractDocument(contract)
         routes = bind(
             contract.operations,
@@ -78,6 +95,17 @@ class Gateway:
                 "createChatCompletion": self.chat.create,
                 "listModels": models.list,
                 "retrieveModel": models.retrieve,
+                "listSessions": views.list,
+                "deleteSessions": changes.delete_all,
+                "exportSessions": transfer.export_all,
+                "importSessions": transfer.take_in,
+                "retrieveSession": views.retrieve,
+                "deleteSession": changes.delete,
+                "listSessionMessages": views.messages,
+                "exportSession": transfer.export,
+                "resetSession": changes.reset,
+                "listSessionBranches": views.branches,
+                "restoreSessionBranch": changes.restore,
                 "getHealth": health.health,
                 "getReadiness": health.readiness,
                 "getContractJson": served.json,
@@ -102,12 +130,16 @@ class Gateway:
     async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
         self.store.open()
         watcher = asyncio.create_task(self._watch(), name="config-watcher")
-        settling = asyncio.create_task(self._settle(), name="settle")
+        sharing = asyncio.create_task(self._share(), name="failures-sharing")
+        care = SessionCare(self.store, self.runs)
+        retention = Retention(self.store.archive, care, lambda: self.loaded.config.session)
+        forgetting = asyncio.create_task(retention.keep(), name="session-retention")
+        settling = asyncio.create_task(self._settle(), name="settling")
         self._warm_up()
         try:
             yield
         finally:
-            for task in (watcher, settling):
+            for task in (watcher, sharing, forgetting, settling):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
@@ -121,6 +153,7 @@ class Gateway:
         Its full collections look at every object; of what is imported alone there are a hundred thousand. That is some
         27 ms in which nobody is served.
         """
+        gc.set_threshold(*_COLLECT_AT)
         gc.freeze()
         with suppress(StoreError):
             await self.store.opened()  # the largest part of it is imported in the background
@@ -132,6 +165,13 @@ class Gateway:
         except Exception:
             # Without the watcher the gateway works on; it just needs a restart to see edits.
             _log.exception("the configuration is no longer watched")
+
+    async def _share(self) -> None:
+        try:
+            await self._failures.share()
+        except Exception:
+            # Without it each process counts for itself.
+            _log.exception("failed authentications are no longer shared")
 
     def _apply(self, loaded: LoadedConfig) -> None:
         self.loaded = loaded

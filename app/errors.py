@@ -137,6 +137,44 @@ class ModelNotFound(GatewayError):
     default_code = "model_not_found"
 
 
+class SessionNotFound(GatewayError):
+    """Raised when a request is about a session that the store doesn't have."""
+
+    status = 404
+    type: ErrorType = "invalid_request_error"
+    default_code = "session_not_found"
+
+    def __init__(self, key: str, param: str = "key") -> None:
+        super().__init__(
+            f"There is no session {key[:200]!r}. GET /v1/zero/sessions lists those there are.", param=param
+        )
+
+
+class BranchNotFound(GatewayError):
+    """Raised when a request names a branch that its session doesn't have."""
+
+    status = 404
+    type: ErrorType = "invalid_request_error"
+    default_code = "branch_not_found"
+
+    def __init__(self, branch: str, param: str = "branch") -> None:
+        super().__init__(
+            f"The session has no branch {branch[:100]!r}. GET /v1/zero/sessions/{{key}}/branches lists those it has.",
+            param=param,
+        )
+
+
+class MessageNotFound(GatewayError):
+    """Raised when a request names a message that its session doesn't have."""
+
+    status = 404
+    type: ErrorType = "invalid_request_error"
+    default_code = "message_not_found"
+
+    def __init__(self, message: str, param: str) -> None:
+        super().__init__(f"The session has no message {message[:100]!r}.", param=param)
+
+
 class MethodNotAllowed(GatewayError):
     """Raised when the path exists but not with this method."""
 
@@ -168,14 +206,14 @@ class BodyTooLarge(GatewayError):
 
 
 class UnsupportedMediaType(GatewayError):
-    """Raised when the body isn't declared as JSON."""
+    """Raised when the body isn't declared as what the operation takes."""
 
     status = 415
     type: ErrorType = "invalid_request_error"
     default_code = "unsupported_media_type"
 
-    def __init__(self, content_type: str) -> None:
-        super().__init__(f"Content-Type must be application/json, not {content_type or 'missing'!r}.")
+    def __init__(self, content_type: str, wanted: str = "application/json") -> None:
+        super().__init__(f"Content-Type must be {wanted}, not {content_type or 'missing'!r}.")
 
 
 class TooManyAuthenticationFailures(GatewayError):
@@ -253,8 +291,8 @@ class AnswerNotKept(GatewayError):
     def __init__(self) -> None:
         super().__init__(
             "This request was run before under the same Idempotency-Key, and is not run again; but its answer is no "
-            "longer at hand from its beginning, because it was too large to keep or had to make room. To run the "
-            "request anew, send it with a new key.",
+            "longer at hand from its beginning, because it was too large to keep, had to make room, or was lost with "
+            "the process that gave it. To run the request anew, send it with a new key.",
             should_retry=False,
         )
 
@@ -269,6 +307,19 @@ class SessionMovedOn(GatewayError):
         super().__init__(
             "Another gateway process continued this session during the run, so its turn could not be added. "
             "Send the request again.",
+            should_retry=False,
+        )
+
+
+class SessionBusy(GatewayError):
+    """Raised when a session can't be changed because runs are at work in it. Nothing was changed."""
+
+    status = 503
+    default_code = "session_conflict"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Runs of this session are under way, so it was left as it is. Wait for them or abort them, and try again.",
             should_retry=False,
         )
 

@@ -75,7 +75,7 @@ class Server(uvicorn.Server):
         self.force_exit, self.should_exit, self._signalled_at = self.should_exit, True, monotonic()
         self.exit_code = 0 if _name(sig) == "SIGTERM" and not self.force_exit else 128 + sig
         if self.force_exit and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._gateway.runs.active.abort_all, STOPPING)
+            self._loop.call_soon_threadsafe(self._abort)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
@@ -98,11 +98,13 @@ class Server(uvicorn.Server):
         self._gateway.websocket.hub.announce_shutdown()
         await asyncio.sleep(0)
         # A run that isn't done in time ends with an error of ours, not with a connection that uvicorn cuts.
-        runs, seconds = self._gateway.runs.active, self._gateway.loaded.config.gateway.drain_seconds
-        abort = asyncio.get_running_loop().call_later(seconds, runs.abort_all, STOPPING)
+        seconds = self._gateway.loaded.config.gateway.drain_seconds
+        abort = asyncio.get_running_loop().call_later(seconds, self._abort)
         try:
-            # uvicorn waits for HTTP requests by itself and closes WebSockets at once; their runs are waited for here.
-            await self._gateway.websocket.drained(seconds + ABORT_SECONDS)
+            # uvicorn waits for HTTP requests by itself. Runs that may be without one are waited for here: those of
+            # WebSockets, which it closes at once, and those with a key, whose clients may have gone.
+            patience = seconds + ABORT_SECONDS
+            await asyncio.gather(self._gateway.websocket.drained(patience), self._gateway.chat.drained(patience))
             await super().shutdown(sockets)
             if self.force_exit:  # then uvicorn doesn't end the application, whose engines may have processes
                 with suppress(TimeoutError):
@@ -110,6 +112,10 @@ class Server(uvicorn.Server):
                         await self.lifespan.shutdown()
         finally:
             abort.cancel()
+
+    def _abort(self) -> None:
+        self._gateway.runs.active.abort_all(STOPPING)
+        self._gateway.chat.stop_following()
 
 
 def bound(host: str, port: int) -> socket.socket:

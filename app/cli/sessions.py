@@ -14,6 +14,7 @@ from app.cli.ending import Ended, run
 from app.cli.example import examples
 from app.cli.output import echo
 from app.cli.session_key import check_session_key
+from app.cli.stored_sessions import branches, export_sessions, import_sessions, restore
 from app.cli.table import facts, moment, span, table
 from app.cli.whereabouts import Whereabouts, json_option, print_json, whereabouts
 from app.contract.frames import (
@@ -30,12 +31,17 @@ from app.contract.frames import (
     SessionsResetResult,
 )
 
+_AT_A_TIME = 1000
 _yes = click.option("--yes", "-y", is_flag=True, help="Don't ask.")
 
 
 @click.group("sessions", epilog=examples("zero sessions list", "zero sessions show agent:main:notes"))
 def command() -> None:
-    """List sessions, show one, reset one, delete one, verify all. A bare KEY means the default agent's session."""
+    """List, show, reset, delete, export, import and verify sessions. A bare KEY means the default agent's session."""
+
+
+for _stored in (export_sessions, import_sessions, branches, restore):
+    command.add_command(_stored)
 
 
 @command.command("list", epilog=examples("zero sessions list --agent beta", "zero sessions list --search chat --json"))
@@ -129,13 +135,19 @@ def reset(key: str, yes: bool, as_json: bool, where: Whereabouts) -> None:
         echo(f"{done.key} is empty.")
 
 
-@command.command("delete", epilog=examples("zero sessions delete agent:main:notes --yes"))
-@click.argument("key")
+@command.command("delete", epilog=examples("zero sessions delete notes --yes", "zero sessions delete --user maria"))
+@click.argument("key", required=False)
+@click.option("--user", metavar="ID", help="Every session whose key was made from this value of `user`.")
 @_yes
 @json_option
 @whereabouts
-def delete(key: str, yes: bool, as_json: bool, where: Whereabouts) -> None:
-    """Remove a session and everything that was said in it. Runs in it are stopped."""
+def delete(key: str | None, user: str | None, yes: bool, as_json: bool, where: Whereabouts) -> None:
+    """Remove a session and everything that was said in it, or all sessions of a user. Runs in them are stopped."""
+    if (key is None) == (not user):
+        raise click.UsageError("Say what to delete: a KEY, or --user.")
+    if key is None:
+        _delete_all(str(user), yes=yes, as_json=as_json, where=where)
+        return
     check_session_key(key, given_as="KEY")
     _confirm(f"Delete {key} and everything that was said in it?", yes=yes)
 
@@ -186,6 +198,42 @@ def verify(config_file: Path | None, as_json: bool) -> None:
         raise Ended("The store is damaged. Restore it from a copy, or delete the sessions that are named.")
 
 
+def _delete_all(user: str, *, yes: bool, as_json: bool, where: Whereabouts) -> None:
+    from app.routing.session_key import rest_for_user
+
+    rest = rest_for_user(user)
+
+    async def find() -> list[str]:
+        keys: list[str] = []
+        async with where.connected() as client:
+            seen, more = 0, True
+            while more:
+                params = SessionsListParams(limit=_AT_A_TIME, offset=seen, search=rest)
+                found = await client.request("sessions.list", params, SessionsListResult)
+                seen, more = seen + len(found.sessions), bool(found.has_more and found.sessions)
+                keys += [row.key for row in found.sessions if row.key.split(":", 2)[-1] == rest]
+        return sorted(set(keys))
+
+    async def ask(keys: list[str]) -> list[str]:
+        async with where.connected() as client:
+            return [
+                key
+                for key in keys
+                if (
+                    await client.request("sessions.delete", SessionsDeleteParams(key=key), SessionsDeleteResult)
+                ).deleted
+            ]
+
+    keys = run(find())
+    if keys:
+        _confirm(f"Delete {len(keys)} session(s) of {user} and everything that was said in them?", yes=yes)
+    deleted = run(ask(keys)) if keys else []
+    if as_json:
+        print_json({"user": user, "deleted": deleted})
+    else:
+        echo(f"{len(deleted)} session(s) of {user} are deleted.")
+
+
 def _confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
@@ -204,4 +252,6 @@ def _age(row: SessionRow) -> str:
 
 
 def _state(row: SessionRow) -> str:
+    if row.status == "killed":
+        return "idle; its last run was interrupted: the gateway's process ended"
     return "running" if row.has_active_run else "idle"

@@ -28,6 +28,7 @@ from .structs import (
     RateLimit,
     Remote,
     Session,
+    SessionCompaction,
     SessionReset,
 )
 from .substitution import escape
@@ -53,6 +54,7 @@ __all__ = [
     "Remote",
     "RuleError",
     "Session",
+    "SessionCompaction",
     "SessionReset",
     "ToolPolicy",
     "Window",

@@ -100,7 +100,9 @@ def _profile(agent: Agent, config: Config) -> AgentProfile:
         params={**defaults.params, **agent.params},
         timeout_seconds=agent.timeout_seconds if agent.timeout_seconds is not None else defaults.timeout_seconds,
         max_concurrent=agent.max_concurrent if agent.max_concurrent is not None else defaults.max_concurrent,
-        windows=_windows((model, *fallbacks), agent.context_tokens or defaults.context_tokens, config),
+        windows=_windows(
+            (model, *fallbacks, *_summariser(config)), agent.context_tokens or defaults.context_tokens, config
+        ),
     )
 
 
@@ -110,6 +112,12 @@ def _models(model: str | ModelChain | None) -> tuple[ModelRef, tuple[ModelRef, .
     if isinstance(model, str):
         return model_ref(model), ()
     return model_ref(model.primary), tuple(model_ref(fallback) for fallback in model.fallbacks)
+
+
+def _summariser(config: Config) -> tuple[ModelRef, ...]:
+    """Return the model that sums up what others have no room for, if it is none of theirs."""
+    compaction = config.session.compaction
+    return (model_ref(compaction.model),) if compaction.mode == "model" and compaction.model is not None else ()
 
 
 def _windows(models: tuple[ModelRef, ...], bound: int | None, config: Config) -> dict[ModelRef, Window]:

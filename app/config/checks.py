@@ -296,6 +296,8 @@ def _model_refs(config: Config) -> Iterator[tuple[KeyPath, str]]:
             yield (*path, "primary"), options.model.primary
             for index, fallback in enumerate(options.model.fallbacks):
                 yield (*path, "fallbacks", index), fallback
+    if config.session.compaction.model is not None:
+        yield ("session", "compaction", "model"), config.session.compaction.model
 
 
 def _owners(config: Config) -> Iterator[tuple[KeyPath, AgentOptions]]:

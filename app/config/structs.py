@@ -15,6 +15,7 @@ from .json_value import JsonValue
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Hour = Annotated[int, Meta(ge=0, le=23)]
+Days = Annotated[int, Meta(ge=1, le=36_500)]
 Seconds = Annotated[float, Meta(gt=0)]
 SecondsOrOff = Annotated[float, Meta(ge=0)]
 Name = Annotated[str, Meta(min_length=1)]
@@ -231,8 +232,17 @@ class SessionReset(Section, frozen=True, kw_only=True):
     idle_minutes: Count | None = None
 
 
+class SessionCompaction(Section, frozen=True, kw_only=True):
+    """Say whether a model sums up what another has no room for; without ``model`` the one that is to answer does."""
+
+    mode: Literal["off", "model"] = "off"
+    model: str | None = None
+    instructions: str | None = None
+    timeout_seconds: Seconds = 60.0
+
+
 class Session(SecretSection, frozen=True, kw_only=True):
-    """Choose where sessions are kept, when they begin anew, and how many of their first turns an engine always sees.
+    """Choose where sessions are kept and for how long, when they begin anew, and how many first turns an engine sees.
 
     ``store`` is "sqlite" or the address of a PostgreSQL database, which has a password in it.
     """
@@ -241,8 +251,10 @@ class Session(SecretSection, frozen=True, kw_only=True):
 
     store: str = SQLITE
     pinned_turns: Annotated[int, Meta(ge=0)] = 1
+    compaction: SessionCompaction = SessionCompaction()
     reset: SessionReset = SessionReset()
     reset_triggers: tuple[Name, ...] = ("/new", "/reset")
+    retention_days: Days | None = None
 
     def _shown(self, name: str, value: object) -> object:
         return value if value == SQLITE else super()._shown(name, value)

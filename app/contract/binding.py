@@ -12,15 +12,16 @@ from typing import Self, cast
 
 from litestar.enums import HttpMethod, ScopeType
 from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
 
 from app.contract.document import Operation
-from app.errors import MethodNotAllowed
+from app.contract.path_group import PathGroup, Place, grouped
+from app.errors import MethodNotAllowed, UnknownURL
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPERATIONS = "operations"
-"""Key of a route's ``opt`` under which the guard finds the path's operations, by method."""
+"""Key of a route's ``opt`` under which ``operations_at`` finds the path's operations."""
 
 
 HANDSHAKE = "handshake"
@@ -32,10 +33,18 @@ class ContractMismatchError(RuntimeError):
 
 
 class _Route(ASGIRouteHandler):
-    """A route whose guards get it as it is: Litestar copies it anew for each request, lest they change it."""
+    """A route that does once what Litestar does anew for each request, lest somebody change it."""
+
+    _handlers: ExceptionHandlersMap | None = None
 
     def __copy__(self) -> Self:
         return self
+
+    def resolve_exception_handlers(self) -> ExceptionHandlersMap:
+        """See ``BaseRouteHandler``, which says that it remembers them, and doesn't."""
+        if self._handlers is None:
+            self._handlers = super().resolve_exception_handlers()
+        return self._handlers
 
 
 def bind(operations: Iterable[Operation], handlers: Mapping[str, Handler]) -> list[ASGIRouteHandler | HTTPRouteHandler]:
@@ -57,7 +66,56 @@ def bind(operations: Iterable[Operation], handlers: Mapping[str, Handler]) -> li
             f"contract and code don't match: no handler for {sorted(described - handlers.keys())}, "
             f"no operation for {sorted(handlers.keys() - described)}"
         )
-    return [_route(path, of_path, handlers) for path, of_path in by_path.items()]
+    groups = grouped(by_path, (path for path in by_path if path.endswith(":path}")))
+    inside = {path for paths in groups.values() for path in paths}
+    return [
+        *(_route(path, of_path, handlers) for path, of_path in by_path.items() if path not in inside),
+        *(_group(stem, {path: by_path[path] for path in paths}, handlers) for stem, paths in groups.items()),
+    ]
+
+
+def operations_at(opt: Mapping[str, object], scope: Scope) -> Mapping[str, Operation] | None:
+    """Return the operations, by method, of the path that a request has come to; ``None`` if the contract has none.
+
+    Args:
+        opt: The route's ``opt``.
+        scope: The request's.
+
+    Raises:
+        UnknownURL: If the route stands for many paths, and this is none of them.
+    """
+    operations = opt.get(OPERATIONS)
+    if isinstance(operations, PathGroup):
+        return _place(operations, scope).operations
+    return cast("Mapping[str, Operation] | None", operations)
+
+
+def _place(group: PathGroup, scope: Scope) -> Place:
+    place = group.find(scope["raw_path"])
+    if place is None:
+        raise UnknownURL(str(scope.get("method", "WEBSOCKET")), scope["path"][:200])
+    return place
+
+
+def _group(
+    stem: str, paths: Mapping[str, Mapping[str, Operation]], handlers: Mapping[str, Handler]
+) -> HTTPRouteHandler:
+    """Return one route for all paths that begin alike: which of them is meant, only the URL's own bytes can tell."""
+    group = PathGroup(paths)
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        place = _place(group, scope)
+        operation = place.operations.get(str(scope.get("method")))
+        if operation is None:
+            raise method_not_allowed(scope, place.operations)
+        scope["path_params"] = dict(place.parameters)
+        await handlers[operation.id](scope, receive, send)
+
+    async def respond() -> ASGIApp:
+        return dispatch
+
+    # Whatever the method, the guard has to say which of them the path has.
+    return HTTPRouteHandler(f"{stem}{{rest:path}}", http_method=list(HttpMethod), opt={OPERATIONS: group})(respond)
 
 
 def _route(
@@ -93,9 +151,6 @@ def method_not_allowed(scope: Scope, operations: Mapping[str, Operation]) -> Met
 
 def _litestar_path(operation: Operation) -> str:
     path = operation.path
-    for segment in operation.path.split("/"):
-        if segment.startswith("{"):
-            name = segment[1:-1]
-            kind = "path" if name in operation.multi_segment else "str"
-            path = path.replace(segment, f"{{{name}:{kind}}}")
+    for name in operation.multi_segment:
+        path = path.replace(f"{{{name}}}", f"{{{name}:path}}")
     return path

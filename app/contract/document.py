@@ -92,7 +92,7 @@ class _MediaType(msgspec.Struct):
 
 
 class _RequestBody(msgspec.Struct):
-    content: dict[str, _MediaType]
+    content: dict[str, msgspec.Raw]
 
 
 class _Operation(msgspec.Struct):
@@ -142,8 +142,12 @@ def _operations(json: bytes) -> Iterator[Operation]:
 
 
 def _struct(body: _RequestBody | None) -> type | None:
-    """Find the struct of a request body, whose schema the contract always names."""
+    """Find the struct of a request body, whose schema the contract always names where it is JSON."""
     if body is None:
         return None
-    found: type = getattr(models, body.content["application/json"].schema.ref.rsplit("/", 1)[1])
+    media = body.content.get("application/json")
+    if media is None:
+        return None
+    schema = msgspec.json.decode(media, type=_MediaType).schema
+    found: type = getattr(models, schema.ref.rsplit("/", 1)[1])
     return found

@@ -1122,4 +1122,4 @@ class UnknownAgentIdErrorDetails(Strict, kw_only=True):
     code: Literal['UNKNOWN_AGENT_ID'] = 'UNKNOWN_AGENT_ID'
 
 
-FRAMES_SHA256 = "47abac0b62a1e7bf02709cd0a60531ec29cb2aa36e4b9b854b98d54ef88acf93"
+FRAMES_SHA256 = "695a19ac9ef0c96c3e40da8dbd49a2d7827e1e7f7a9421d5ac0eb48713d244f2"

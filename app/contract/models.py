@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypeAlias
 
 from app.contract.strict import Strict
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 ChatCompletionAllowedTool: TypeAlias = dict[str, Any]
 
@@ -621,6 +621,89 @@ ResponseFormat: TypeAlias = ResponseFormatText | ResponseFormatJsonSchema | Resp
 ServiceTier: TypeAlias = Literal['auto', 'default', 'flex', 'scale', 'priority', 'fast']
 
 
+class Session(Struct, kw_only=True):
+    id: str
+    agent: str
+    created_at: float
+    updated_at: float
+    object: Literal['session'] = 'session'
+    message_count: int | UnsetType = UNSET
+    branch_count: int | UnsetType = UNSET
+
+
+class SessionBranch(Struct, kw_only=True):
+    id: str
+    active: bool
+    message_count: int
+    updated_at: float
+    object: Literal['session.branch'] = 'session.branch'
+
+
+class SessionBranchList(Struct, kw_only=True):
+    data: list[SessionBranch]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+    object: Literal['list'] = 'list'
+
+
+class SessionDeleted(Struct, kw_only=True):
+    id: str
+    object: Literal['session.deleted'] = 'session.deleted'
+    deleted: bool = True
+
+
+class SessionImport(Struct, kw_only=True):
+    id: str
+    outcome: SessionImportOutcome
+    added: int
+    object: Literal['session.import'] = 'session.import'
+
+
+class SessionImportList(Struct, kw_only=True):
+    data: list[SessionImport]
+    object: Literal['list'] = 'list'
+
+
+SessionImportOutcome: TypeAlias = Literal['created', 'continued', 'merged', 'unchanged']
+
+
+class SessionList(Struct, kw_only=True):
+    data: list[Session]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+    object: Literal['list'] = 'list'
+
+
+class SessionMessage(Struct, kw_only=True):
+    id: str
+    parent: str | None
+    digest: str
+    role: str
+    run_id: str
+    created_at: float
+    body: Raw
+    object: Literal['session.message'] = 'session.message'
+
+
+SessionMessageBody: TypeAlias = dict[str, Any]
+
+
+class SessionMessageList(Struct, kw_only=True):
+    data: list[SessionMessage]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+    object: Literal['list'] = 'list'
+
+
+class SessionsDeleted(Struct, kw_only=True):
+    user: str
+    deleted: int
+    object: Literal['sessions.deleted'] = 'sessions.deleted'
+
+
 StopSequences: TypeAlias = Annotated[list[str], Meta(max_length=4, min_length=1)]
 
 
@@ -659,4 +742,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "836734095ecd4267a2e08457e962314ce4e0bfde7322b442a78c5434667b9fd7"
+CONTRACT_SHA256 = "2cab753ae85008d0e1a64b8510eb3ccb9696d682b2ac1463fd3101491c7b3928"

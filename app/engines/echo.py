@@ -98,13 +98,17 @@ def _speech(turn: Turn) -> _Speech:
 
 
 def _prompt_tokens(messages: tuple[Message, ...]) -> int:
-    return max(1, sum(sum(1 for _ in _tokens(_text(message))) for message in messages))
+    return max(1, sum(_count(piece) for message in messages for piece in _pieces(_text(message))))
 
 
 def _tokens(text: str) -> Iterable[str]:
     if len(text) <= _AT_ONCE:
         return _TOKEN.findall(text)
-    return (token for at in range(0, len(text), _AT_ONCE) for token in _TOKEN.findall(text[at : at + _AT_ONCE]))
+    return (token for piece in _pieces(text) for token in _TOKEN.findall(piece))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    return (text[at : at + _AT_ONCE] for at in range(0, len(text), _AT_ONCE))
 
 
 def _demanded(request: CreateChatCompletionRequest) -> FunctionObject | None:
@@ -183,6 +187,11 @@ def _text(message: Message) -> str:
     if isinstance(content, list):
         return " ".join(part["text"] for part in content if part.get("type") == "text")
     return content or ""
+
+
+def _count(text: str) -> int:
+    """Return how many times ``_TOKEN`` is found, in a fraction of the time that finding takes."""
+    return len(text.split()) + text[:1].isspace()
 
 
 def _until_stop(text: str, stop: Any) -> str:

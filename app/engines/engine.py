@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Protocol, cast
 
 from app.runs.event import Event
 from app.runs.turn import Turn
@@ -28,3 +28,18 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Release what the engine holds. Idempotent; no run is under way any more."""
         ...
+
+
+class Batching(Engine, Protocol):
+    """An engine that often has several events at once. Each then costs a fraction of being asked for alone."""
+
+    def batches(self, turn: Turn) -> AsyncIterator[Event | list[Event]]:
+        """Answer a turn as ``run`` does, with lists of events where several are there. Asked in its place."""
+        ...
+
+
+def steps_of(engine: Engine, turn: Turn) -> AsyncGenerator[Event | list[Event], None]:
+    """Have an engine answer a turn: in batches if it knows how, else event by event."""
+    steps: AsyncIterator[Event | list[Event]] = getattr(engine, "batches", engine.run)(turn)
+    # Protocol methods written as async generators are typed as iterators; closing them is what stops the work.
+    return cast("AsyncGenerator[Event | list[Event], None]", steps)

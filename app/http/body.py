@@ -1,4 +1,4 @@
-"""Reading a request body: only JSON, only so much, and no longer than the client is there."""
+"""Reading a request body: only what the operation takes, only so much, and no longer than the client is there."""
 
 from __future__ import annotations
 
@@ -15,25 +15,31 @@ _JSON: Final = "application/json"
 
 
 async def read_json_body(headers: RequestHeaders, receive: Receive, limit: int) -> bytes:
+    """Return the body of a request that has to be JSON; see ``read_body``."""
+    return await read_body(headers, receive, limit, _JSON)
+
+
+async def read_body(headers: RequestHeaders, receive: Receive, limit: int, wanted: str) -> bytes:
     """Return the body of a request.
 
     Args:
         headers: The request's headers.
         receive: ASGI's.
         limit: The most bytes to take in.
+        wanted: The media type that it has to be of.
 
     Raises:
-        UnsupportedMediaType: If it isn't declared as plain JSON.
+        UnsupportedMediaType: If it isn't declared as that, or is compressed.
         BodyTooLarge: If its declared or real length is over the limit; nothing beyond it is kept.
         InvalidRequest: If there is none.
         ClientDisconnected: If the client went away in the middle.
     """
     content_type = headers.text(b"content-type")
-    if content_type.partition(";")[0].strip().lower() != _JSON:
-        raise UnsupportedMediaType(content_type[:100])
+    if content_type.partition(";")[0].strip().lower() != wanted:
+        raise UnsupportedMediaType(content_type[:100], wanted)
     encoding = headers.text(b"content-encoding")
     if encoding.lower() not in ("", "identity"):
-        raise UnsupportedMediaType(f"{_JSON} with Content-Encoding: {encoding[:40]}")
+        raise UnsupportedMediaType(f"{wanted} with Content-Encoding: {encoding[:40]}", wanted)
     declared = headers.text(b"content-length")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise BodyTooLarge(limit)
@@ -52,7 +58,8 @@ async def read_json_body(headers: RequestHeaders, receive: Receive, limit: int) 
         if not message.get("more_body", False):
             break
     if not size:
-        raise InvalidRequest("The request has no body. Send a JSON object.", code="invalid_json")
+        what = "a JSON object" if wanted == _JSON else f"a body of type {wanted}"
+        raise InvalidRequest(f"The request has no body. Send {what}.", code="invalid_json")
     return pieces[0] if len(pieces) == 1 else await _joined(pieces, size)
 
 

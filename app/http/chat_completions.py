@@ -73,6 +73,14 @@ class ChatCompletions:
         except ClientDisconnected:
             _log.info("request %s: the client went away", request_id_of(scope))
 
+    def stop_following(self) -> None:
+        """Wait no more for runs of other processes."""
+        self._keyed.stop_following()
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until none of the runs that go on without a client is under way any more, or the time is up."""
+        await self._keyed.drained(seconds)
+
     async def close(self) -> None:
         """Stop the runs that go on without a client."""
         await self._keyed.close()

@@ -11,7 +11,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from app.contract.models import CreateChatCompletionResponse, CreateChatCompletionStreamResponse
+from app.contract.models import (
+    ChatCompletionChunkChoice,
+    CreateChatCompletionResponse,
+    CreateChatCompletionStreamResponse,
+)
 from app.large.aside import LARGE, aside_if
 from app.large.written import written
 from app.runs.answer import Answer
@@ -24,6 +28,11 @@ _encoder: Final = msgspec.json.Encoder()
 def encode_chunk(chunk: CreateChatCompletionStreamResponse, extra: Extra | None) -> bytes:
     """Return a chunk of a stream as JSON."""
     return _encoder.encode(chunk if extra is None else _with(chunk, extra, "delta"))
+
+
+def encode_choices(choices: list[ChatCompletionChunkChoice]) -> bytes:
+    """Return a chunk's choices alone as JSON."""
+    return _encoder.encode(choices)
 
 
 def encode_large_chunk(chunk: CreateChatCompletionStreamResponse, extra: Extra | None) -> bytes:

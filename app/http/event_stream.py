@@ -13,9 +13,15 @@ from typing import Final, Self
 from litestar.types import Send
 from msgspec import UNSET
 
-from app.contract.models import ChatCompletionStreamOptions, CompletionUsage, CreateChatCompletionStreamResponse
+from app.contract.models import (
+    ChatCompletionChunkChoice,
+    ChatCompletionStreamOptions,
+    CompletionUsage,
+    CreateChatCompletionStreamResponse,
+    ServiceTier,
+)
 from app.errors import GatewayError
-from app.http.completion import completion_id, encode_chunk, encode_large_chunk
+from app.http.completion import completion_id, encode_choices, encode_chunk, encode_large_chunk
 from app.http.error_response import error_body
 from app.http.response import PART
 from app.large.aside import aside
@@ -39,12 +45,20 @@ _LINE_ENDS: Final = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (
 """Unicode's own line ends and their JSON escapes. SSE knows them as text, but clients that split decoded text don't."""
 
 
+_CHOICES: Final = b'"choices":['
+"""Where a chunk's choices begin: in a text of the client's, such as the model's name, its quotes would be escaped."""
+
+
 def frame(data: bytes) -> bytes:
     """Return one event. ``data`` is JSON as msgspec writes it: on one line, and after this so for everybody."""
+    return b"data: " + _on_one_line(data) + b"\n\n"
+
+
+def _on_one_line(data: bytes) -> bytes:
     if not data.isascii():
         for character, escape in _LINE_ENDS:
             data = data.replace(character, escape)
-    return b"data: " + data + b"\n\n"
+    return data
 
 
 class EventStream:
@@ -73,6 +87,9 @@ class EventStream:
         self._loop = asyncio.get_running_loop()
         self._last_write = self._loop.time()
         self._replayed = False
+        # What is around the choices is the same in nearly all chunks of a stream, so it is written once.
+        self._head = self._tail = b""
+        self._named: tuple[ServiceTier | None, str | None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._comment: asyncio.Task[None] | None = None
         self.started = False
@@ -96,21 +113,20 @@ class EventStream:
     async def on_event(self, event: Event) -> None:
         """Write an event's chunk, or keep it for a moment when the engine says that the next is coming already."""
         self._replayed = self._replayed or event.replayed
-        chunk = CreateChatCompletionStreamResponse(
-            id=self._id,
-            created=self._created,
-            model=self._model,
-            choices=event.choices,
-            usage=None if self._include_usage else UNSET,
-            service_tier=event.service_tier if event.service_tier is not None else UNSET,
-            system_fingerprint=event.system_fingerprint if event.system_fingerprint is not None else UNSET,
-            obfuscation=event.obfuscation if event.obfuscation is not None else UNSET,
-        )
         if event.large:
+            chunk = self._chunk(event, event.choices)
             await self.flush()
             await self._write_large(await aside(lambda: frame(encode_large_chunk(chunk, event.extra))))
             return
-        data = frame(encode_chunk(chunk, event.extra))
+        if event.extra is None and event.obfuscation is None:
+            if (event.service_tier, event.system_fingerprint) != self._named:
+                self._named = (event.service_tier, event.system_fingerprint)
+                bare = frame(encode_chunk(self._chunk(event, []), None))
+                self._head, self._tail = bare.split(_CHOICES + b"]", 1)
+                self._head += _CHOICES[:-1]
+            data = self._head + _on_one_line(encode_choices(event.choices)) + self._tail
+        else:
+            data = frame(encode_chunk(self._chunk(event, event.choices), event.extra))
         self._buffer.append(data)
         self._buffered += len(data)
         if not event.more or self._buffered > _FLUSH_BYTES:
@@ -162,6 +178,18 @@ class EventStream:
         if self._comment is not None:
             self._comment.cancel()
             await asyncio.gather(self._comment, return_exceptions=True)
+
+    def _chunk(self, event: Event, choices: list[ChatCompletionChunkChoice]) -> CreateChatCompletionStreamResponse:
+        return CreateChatCompletionStreamResponse(
+            id=self._id,
+            created=self._created,
+            model=self._model,
+            choices=choices,
+            usage=None if self._include_usage else UNSET,
+            service_tier=event.service_tier if event.service_tier is not None else UNSET,
+            system_fingerprint=event.system_fingerprint if event.system_fingerprint is not None else UNSET,
+            obfuscation=event.obfuscation if event.obfuscation is not None else UNSET,
+        )
 
     async def _flush(self, *, last: bool = False) -> None:
         if self._comment is not None:

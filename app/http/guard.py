@@ -12,7 +12,7 @@ from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
 
-from app.contract.binding import HANDSHAKE, OPERATIONS, method_not_allowed
+from app.contract.binding import HANDSHAKE, OPERATIONS, method_not_allowed, operations_at
 from app.errors import AuthenticationFailed, EndpointDisabled
 from app.http.error_response import belongs_to_api
 from app.http.request_headers import RequestHeaders
@@ -33,13 +33,15 @@ def guard(
 
     async def check(connection: Connection, handler: BaseRouteHandler) -> None:
         scope = connection.scope
-        operations = handler.opt.get(OPERATIONS)
         if handler.opt.get(HANDSHAKE) is True:
             return  # the WebSocket's own first request shows the secret
-        if operations is None or scope["type"] != ScopeType.HTTP:
+        if handler.opt.get(OPERATIONS) is None or scope["type"] != ScopeType.HTTP:
             raise AuthenticationFailed  # no contract, no entry
         if belongs_to_api(scope["path"]) and not enabled():
             raise EndpointDisabled
+        operations = operations_at(handler.opt, scope)
+        if operations is None:
+            raise AuthenticationFailed
         operation = operations.get(str(scope.get("method")))
         if operation is None:
             raise method_not_allowed(scope, operations)

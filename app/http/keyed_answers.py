@@ -6,6 +6,7 @@ Owns what goes over HTTP; which run a key stands for is ``keyed_runs``.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from litestar.types import Receive, Send
@@ -23,7 +24,7 @@ from app.http.response import send_last, send_response
 from app.large.aside import LARGE, aside_if
 from app.runs.job import Job
 from app.runs.run import Runs
-from app.sessions.idempotency import IdempotencyRecords, KeptAnswer
+from app.sessions.idempotency import Claimant, IdempotencyRecords, KeptAnswer
 
 _REPLAYED: Final = ("idempotent-replayed", "true")
 _ESTIMATED: Final = ("x-zero-usage", "estimated")
@@ -54,6 +55,14 @@ class KeyedAnswers:
         perform = self._streamed if job.request.stream else self._whole
         await until_disconnect(receive, self._answer(key, job, body, scope, send, keepalive, perform))
 
+    def stop_following(self) -> None:
+        """Wait no more for what other processes run."""
+        self._keyed.stop_following()
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until none of the runs here is under way any more, or the time is up."""
+        await self._keyed.drained(seconds)
+
     async def close(self) -> None:
         """Stop what is under way."""
         await self._keyed.close()
@@ -62,19 +71,20 @@ class KeyedAnswers:
         self, key: str, job: Job, body: bytes, scope: Any, send: Send, keepalive: float, perform: Perform
     ) -> None:
         asked = await aside_if(len(body) > LARGE, digest_of, job, body)
-        run, repeated = await self._keyed.take(key, job, asked, perform)
+        run, joined = await self._keyed.take(key, job, asked, perform)
         if run.record is not None:
             await _send_kept(scope, send, run.record.answer, streamed=bool(job.request.stream))
             return
-        target = run.job.target
-        identify(scope, agent_id=target.agent.id, session_key=target.session_key, run_id=run.job.run_id)
+        _identify(scope, run.claimant)
         if not job.request.stream:
-            await _send_whole(send, await run.outcome(), repeated)
+            answer = await run.outcome()
+            _identify(scope, answer)
+            await _send_whole(send, answer, joined or run.repeats)
             return
         if not run.log.whole:
             raise AnswerNotKept
         with run.log.reader() as reader:
-            await _Relay(send, reader, keepalive, repeated).pass_on(run)
+            await _Relay(send, reader, keepalive, lambda: joined or run.repeats).pass_on(run)
 
     async def _whole(self, job: Job, _log: AnswerLog) -> KeptAnswer:
         answer = await self._runs.execute(job)
@@ -95,11 +105,11 @@ class KeyedAnswers:
 class _Relay:
     """Passes a log on to a client, with keepalives of its own."""
 
-    def __init__(self, send: Send, reader: LogReader, keepalive: float, repeated: bool) -> None:
+    def __init__(self, send: Send, reader: LogReader, keepalive: float, repeats: Callable[[], bool]) -> None:
         self._send = send
         self._reader = reader
         self._keepalive = keepalive or None
-        self._headers = [*HEADERS, REPLAYED] if repeated else list(HEADERS)
+        self._repeats = repeats
         self._started = False
 
     async def pass_on(self, run: KeyedRun) -> None:
@@ -128,8 +138,13 @@ class _Relay:
     async def _write(self, data: bytes) -> None:
         if not self._started:
             self._started = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": self._headers})
+            headers = [*HEADERS, REPLAYED] if self._repeats() else list(HEADERS)
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+def _identify(scope: Any, run: Claimant | KeptAnswer) -> None:
+    identify(scope, agent_id=run.agent_id, session_key=run.session_key, run_id=run.run_id)
 
 
 def _kept(job: Job, body: bytes | None, *, estimated: bool) -> KeptAnswer:
@@ -144,7 +159,7 @@ async def _send_whole(send: Send, answer: KeptAnswer, repeated: bool) -> None:
 
 
 async def _send_kept(scope: Any, send: Send, answer: KeptAnswer, *, streamed: bool) -> None:
-    identify(scope, agent_id=answer.agent_id, session_key=answer.session_key, run_id=answer.run_id)
+    _identify(scope, answer)
     if not streamed:
         await _send_whole(send, answer, repeated=True)
         return

@@ -61,6 +61,21 @@ def parse_requested(value: str, param: str = HEADER) -> RequestedKey:
     return RequestedKey(agent_id, rest)
 
 
+def check_full(key: str, agent_id: str, param: str) -> None:
+    """Refuse what isn't the full key of a session of an agent.
+
+    Args:
+        key: The key.
+        agent_id: The agent.
+        param: The name under which the error speaks of it.
+
+    Raises:
+        InvalidRequest: As ``parse_requested``, and if it is another agent's.
+    """
+    if key != full_key(agent_id, parse_requested(key, param).rest):
+        raise _refused(param, f"isn't a full key of agent {agent_id[:64]!r}")
+
+
 def full_key(agent_id: str, rest: str) -> str:
     """Return the full session key of ``rest`` under an agent."""
     return f"agent:{agent_id}:{rest}"
@@ -73,13 +88,18 @@ def key_for_user(agent_id: str, user: str) -> str:
     ``%`` included, is percent-encoded, so that the key fits a header and no two users share one. A user too long for
     a key is represented by its SHA-256, under a prefix that no encoding can produce.
     """
+    return full_key(agent_id, rest_for_user(user))
+
+
+def rest_for_user(user: str) -> str:
+    """Return what the keys of ``key_for_user`` have behind the agent, the same for all agents."""
     # The command line can bring lone surrogates, which are as good a name as any.
     spelled = user.encode(errors="surrogatepass")
     encoded = "".join(chr(b) if b in _PLAIN else f"%{b:02X}" for b in spelled[:MAX_BYTES])
     rest = f"openai-user:{encoded}"
     if len(rest) > MAX_BYTES:
         rest = f"openai-user:%sha256:{hashlib.sha256(spelled).hexdigest()}"
-    return full_key(agent_id, rest)
+    return rest
 
 
 def fresh_key(agent_id: str) -> str:

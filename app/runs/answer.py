@@ -58,7 +58,7 @@ class Answer:
         self.replayed = False
         """Whether it is one that was given before."""
         self.spent: CompletionUsage | None = None
-        """What models counted that were asked before this one and failed."""
+        """What models counted that were asked before this one: to sum up what it has no room for, or in vain."""
         self.service_tier: ServiceTier | None = None
         self.system_fingerprint: str | None = None
         self.model: ModelRef | None = None

@@ -1,6 +1,6 @@
 """Having engines answer: an agent's models in their order, each with as much of the conversation as it has room for.
 
-Owns fallbacks, what becomes of an engine's mistakes, and that a slow reader holds an engine back. Knows no session.
+Owns fallbacks, what becomes of an engine's mistakes, and that a slow reader holds an engine back.
 Source of the rules: design.md, "The run".
 """
 
@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
 from app.config import AgentProfile, ModelRef, Session
 from app.contract.models import CompletionUsage
-from app.engines.engine import Engine
+from app.engines.engine import Engine, steps_of
 from app.errors import EngineFailed, GatewayError, InvalidRequest
 from app.runs.answer import Answer
+from app.runs.compaction import Compaction
 from app.runs.event import Event
 from app.runs.job import Job
 from app.runs.legacy_functions import with_tools
@@ -25,6 +26,7 @@ from app.runs.sizing import Conversation, Sizing
 from app.runs.token_count import added
 from app.runs.turn import Turn
 from app.sessions.message import Message
+from app.sessions.summary import SessionSummaries
 
 _log = logging.getLogger("zero.runs")
 
@@ -63,12 +65,16 @@ class Asking:
     Args:
         engines: Where they are.
         settings: Returns the configuration's ``session`` in force.
+        summaries: Returns where summaries of sessions are kept.
     """
 
-    def __init__(self, engines: EngineSource, settings: Callable[[], Session]) -> None:
+    def __init__(
+        self, engines: EngineSource, settings: Callable[[], Session], summaries: Callable[[], SessionSummaries]
+    ) -> None:
         self._engines = engines
         self._settings = settings
         self._sizing = Sizing()
+        self._compaction = Compaction(summaries, settings, self._drive, self._sizing.size)
 
     async def answer(
         self, job: Job, conversation: Conversation, listener: Listener | None
@@ -96,8 +102,7 @@ class Asking:
                     _log.warning("run %s: %s failed: %s (%r)", job.run_id, model, error, error.__cause__)
                     raise
                 _log.warning("run %s: %s failed (%s); trying %s", job.run_id, model, error, fallback)
-                if answer.usage is not None:
-                    spent = added(answer.usage, spent)
+                spent = answer.spent if answer.usage is None else added(answer.usage, answer.spent)
             else:
                 answer.model = model
                 return answer, told
@@ -109,7 +114,11 @@ class Asking:
         """Have a model answer what it has room for; return that."""
         agent, pinned = job.target.agent, self._settings().pinned_turns
         parameters = _parameters(agent, job.parameters)
-        told = await self._sizing.fitted(conversation, agent.windows.get(model), parameters, pinned)
+        window = agent.windows.get(model)
+        told = cut = await self._sizing.fitted(conversation, window, parameters, pinned)
+        if conversation.past is not None and window is not None and not conversation.is_all_in(cut):
+            room = await self._sizing.room(window, parameters)
+            told = await self._compaction.fitted(job, model, conversation, room, answer) or cut
         while True:
             try:
                 turn = self._turn(job, model, told, growing=listener is not None)
@@ -119,39 +128,52 @@ class Asking:
                 # No estimate is the model's own count, and of some models nobody has said what they have room for.
                 if error.code != TOO_LONG or answer.begun or not conversation.history:
                     raise
-                less = await self._sizing.halved(conversation, told, pinned)
+                less = await self._sizing.halved(conversation, cut, pinned)
                 if less is None:
                     raise
                 _log.info("run %s: %d messages are too long for %s; trying %d", job.run_id, len(told), model, len(less))
-                told = less
+                told = cut = less
 
     async def _drive(self, turn: Turn, model: ModelRef, answer: Answer, listener: Listener | None) -> None:
         blame = _Blame(turn, model)
         with blame:
-            # Protocol methods written as async generators are typed as iterators; closing them is what stops the work.
-            events = cast("AsyncGenerator[Event, None]", self._engines.engine_for(model.provider).run(turn))
+            steps = steps_of(self._engines.engine_for(model.provider), turn)
         try:
             seen = 0
             while True:
                 with blame:
-                    event = await anext(events, None)
-                    out = answer.feed(event) if event is not None else None
-                if event is None:
+                    step = await anext(steps, None)
+                if step is None:
                     break
-                # What the listener raises is the door's own and travels up as it is.
-                if listener is not None:
-                    if out is not None:
-                        await listener.on_event(out)
-                    elif not event.more:
-                        await listener.flush()
-                seen += 1
-                if not seen % _FAIRNESS:
+                seen += await self._take(step if isinstance(step, list) else [step], blame, answer, listener)
+                del step  # the last words needn't be kept while nothing is said
+                if seen >= _FAIRNESS:
+                    seen = 0
                     await asyncio.sleep(0)
         finally:
             try:
-                await events.aclose()
+                await steps.aclose()
             except Exception:  # takes no answer back, and must not take the place of what went wrong before it
                 _log.exception("run %s: the engine of %s raised while it was closed", turn.run_id, model)
+
+    @staticmethod
+    async def _take(events: list[Event], blame: _Blame, answer: Answer, listener: Listener | None) -> int:
+        """Take events in and pass them on; return how many there were."""
+        for event in events:
+            try:
+                out = answer.feed(event)
+            except GatewayError:
+                raise
+            except Exception as error:
+                raise blame.failure_of(error) from error
+            # What the listener raises is the door's own and travels up as it is.
+            if listener is None:
+                continue
+            if out is not None:
+                await listener.on_event(out)
+            elif not event.more:
+                await listener.flush()
+        return len(events)
 
     @staticmethod
     def _turn(job: Job, model: ModelRef, conversation: tuple[Message, ...], *, growing: bool) -> Turn:
@@ -193,5 +215,9 @@ class _Blame:
 
     def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, GatewayError):
-            _log.error("run %s: the engine of %s raised", self._turn.run_id, self._model, exc_info=error)
-            raise EngineFailed("The engine behind the agent failed unexpectedly.", code="engine_error") from error
+            raise self.failure_of(error) from error
+
+    def failure_of(self, error: Exception) -> EngineFailed:
+        """Return what becomes of an engine's mistake."""
+        _log.error("run %s: the engine of %s raised", self._turn.run_id, self._model, exc_info=error)
+        return EngineFailed("The engine behind the agent failed unexpectedly.", code="engine_error")

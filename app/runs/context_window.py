@@ -5,11 +5,12 @@ Pure functions over messages and what each costs. The rule for users, with a pic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, pairwise
 from typing import Final
 
 from app.config import Window
+from app.sessions.history import Spoken
 from app.sessions.message import Message
 
 Cost = Callable[[Message], int]
@@ -17,7 +18,8 @@ Cost = Callable[[Message], int]
 
 DEFAULT_ANSWER: Final = 4_096
 """Tokens left free for an answer of unknown length, if that is no more than a quarter of the window."""
-_RESULTS: Final = frozenset({"tool", "function"})
+RESULTS: Final = frozenset({"tool", "function"})
+"""Roles of messages that belong to the one before them."""
 
 
 def budget(window: Window, answer: int | None) -> int:
@@ -58,30 +60,50 @@ def fit(
         pinned_turns: How many of the first turns stay as long as they take up no more than half of history's room.
         cost: Returns a message's tokens.
     """
-    steps = [at for at, message in enumerate(history) if message.role not in _RESULTS or at == 0]
-    end = steps[-1] if steps and new and new[0].role in _RESULTS else len(history)
+    end = last_step(history) if new and new[0].role in RESULTS else len(history)
     room = budget_tokens - sum(cost(message) for message in (*system, *new, *history[end:]))
-    turns = [
-        at for at in steps if at < end and (at == 0 or (history[at].role == "user" and history[at - 1].role != "user"))
-    ]
-    begin = _fitting(history, turns, end, room, cost)
-    if not turns or begin == 0:
+    begin = fitting(history, turns_back(history, end), end, room, cost)
+    if begin == 0:
         return (*system, *history, *new)
-    pinned = _pinned(history, turns, min(pinned_turns, len(turns) - 1), room // 2, cost)
+    pinned = pinned_end(history, list(islice(turns(history, 0, end), pinned_turns + 1)), room // 2, cost)
     room -= sum(cost(message) for message in history[:pinned])
-    turns = [at for at in turns if at >= pinned]
-    begin = _fitting(history, turns, end, room, cost)
+    begin = fitting(history, turns_back(history, end, pinned), end, room, cost)
     if begin < end:
-        kept = history[_steady(history, turns, begin, budget_tokens) :]
+        kept = history[_steady(history, pinned, begin, end, budget_tokens) :]
     else:
-        kept = [*_end_of_turn(history, [at for at in steps if turns[-1] <= at < end], end, room, cost), *history[end:]]
+        kept = [*_end_of_turn(history, next(turns_back(history, end)), end, room, cost), *history[end:]]
     return (*system, *history[:pinned], *kept, *new)
 
 
-def _fitting(history: Sequence[Message], starts: Sequence[int], end: int, room: int, cost: Cost) -> int:
-    """Return the first of ``starts`` from which on everything up to ``end`` fits, or ``end``."""
+def last_step(history: Sequence[Message]) -> int:
+    """Return where the last step begins: a message that is no tool result, or the first one."""
+    return next((at for at in reversed(range(len(history))) if history[at].role not in RESULTS), 0)
+
+
+def begins_turn(history: Sequence[Message], at: int) -> bool:
+    """Tell whether a turn begins at a place."""
+    return at == 0 or (history[at].role == "user" and history[at - 1].role != "user")
+
+
+def turns(history: Sequence[Message], begin: int, end: int) -> Iterator[int]:
+    """Yield where turns begin, from ``begin`` on."""
+    return (at for at in range(begin, end) if begins_turn(history, at))
+
+
+def turns_back(history: Sequence[Message], end: int, begin: int = 0) -> Iterator[int]:
+    """Yield where turns begin, the last one first. Of a long history only the end matters, and is looked at."""
+    role = history[end - 1].role if begin < end else ""
+    for at in range(end - 1, begin - 1, -1):
+        before = history[at - 1].role if at else ""
+        if not at or (role == "user" and before != "user"):
+            yield at
+        role = before
+
+
+def fitting(history: Sequence[Message], starts: Iterable[int], end: int, room: int, cost: Cost) -> int:
+    """Return the first of ``starts`` (the last one first) from which on everything up to ``end`` fits, or ``end``."""
     begin = end
-    for start in reversed(starts):
+    for start in starts:
         for message in history[start:begin]:
             room -= cost(message)
             if room < 0:
@@ -90,37 +112,39 @@ def _fitting(history: Sequence[Message], starts: Sequence[int], end: int, room: 
     return begin
 
 
-def _pinned(history: Sequence[Message], turns: Sequence[int], wanted: int, room: int, cost: Cost) -> int:
-    """Return where the pinned turns end: as many of those wanted as fit."""
-    for start, stop in pairwise(turns[: wanted + 1]):
+def pinned_end(history: Sequence[Message], starts: Sequence[int], room: int, cost: Cost) -> int:
+    """Return where the pinned turns end: of those that begin at ``starts`` but the last, as many as fit."""
+    for start, stop in pairwise(starts):
         for message in history[start:stop]:
             room -= cost(message)
             if room < 0:
                 return start
-    return turns[wanted]
+    return starts[-1]
 
 
-def _steady(history: Sequence[Message], turns: Sequence[int], begin: int, budget_tokens: int) -> int:
+def _steady(history: Sequence[Message], first: int, begin: int, end: int, budget_tokens: int) -> int:
     """Return where to begin, at ``begin`` or a little later, so that it is the same place for the next turns too.
 
     Services and local models remember the beginning of the last prompt; one that begins elsewhere each time would have
     to be read anew each time. So the cut is at the first turn behind one of the marks that divide the chain evenly.
     """
     apart = max(1, budget_tokens // 2)  # in bytes: about an eighth of the budget
-    before = [0, *accumulate(len(bytes(message.raw)) for message in history)]
-    for previous, turn in zip((0, *turns), turns, strict=False):
-        if turn >= begin and before[previous] // apart < before[turn] // apart:
+    before = history.bytes_before if isinstance(history, Spoken) else Spoken.of(history).bytes_before
+    previous = next(turns_back(history, begin, first), 0)
+    for turn in turns(history, begin, end):
+        if before(previous) // apart < before(turn) // apart:
             return turn
+        previous = turn
     return begin
 
 
-def _end_of_turn(
-    history: Sequence[Message], steps: Sequence[int], end: int, room: int, cost: Cost
-) -> Sequence[Message]:
+def _end_of_turn(history: Sequence[Message], turn: int, end: int, room: int, cost: Cost) -> Sequence[Message]:
     """Return of one turn the user's words and the last steps, as far as they fit; nothing if the words don't."""
-    words = next((at for at in (*steps, end) if at == end or history[at].role != "user"), end)
-    room -= sum(cost(message) for message in history[steps[0] : words])
+    steps = (at for at in range(turn, end) if history[at].role not in RESULTS or at == 0)
+    words = next((at for at in steps if history[at].role != "user"), end)
+    room -= sum(cost(message) for message in history[turn:words])
     if room < 0:
         return ()
-    begin = _fitting(history, [at for at in steps if at >= words], end, room, cost)
-    return (*history[steps[0] : words], *history[begin:end])
+    back = (at for at in reversed(range(words, end)) if history[at].role not in RESULTS or at == 0)
+    begin = fitting(history, back, end, room, cost)
+    return (*history[turn:words], *history[begin:end])

@@ -8,6 +8,7 @@ import msgspec
 
 from app.contract.models import CreateChatCompletionRequest
 from app.routing.target import Target
+from app.sessions.idempotency import StoredAnswer
 from app.sessions.message import Message
 from app.unique_id import unique_id
 
@@ -24,6 +25,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         parameters: Its other top-level fields as they were sent.
         whole_history: Whether ``messages`` is known to be the whole conversation, however short it is.
         retried: Whether the client may have sent the same before, and not for the sake of another answer.
+        keyed: The ``Idempotency-Key`` that it is run under, once that is its own.
+        answered: What a session has of its answer, where a process that died had stored the turn.
         time_limit: Seconds the caller is willing to wait, if it said so.
         time_limit_name: Where it said so, for the message when time is up.
     """
@@ -36,6 +39,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     parameters: Mapping[str, msgspec.Raw]
     whole_history: bool = False
     retried: bool = False
+    keyed: str | None = None
+    answered: StoredAnswer | None = None
     time_limit: float | None = None
     time_limit_name: str = "the client"
 

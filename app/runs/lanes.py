@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple
 
 from app.errors import RateLimited
+from app.sessions.interruption import BegunRun
 
 MAX_WAITING = 64
 """Runs that may queue behind one another in one lane; the next is refused before any work."""
@@ -69,7 +70,7 @@ class Lanes:
         finally:
             self._leave(key, lane)
 
-    def held(self, session_key: str) -> AbstractAsyncContextManager[None]:
+    def held(self, session_key: str, _run: BegunRun | None = None) -> AbstractAsyncContextManager[None]:
         """Give a session out to one run at a time; see ``SessionLeases``. In one process nobody else can have it."""
         return self.enter(session_key)
 

@@ -43,7 +43,7 @@ def is_repetition(history: Sequence[StoredMessage], sent: Sequence[Sent], merged
     if merged.known:
         return merged == Merge(len(history) - 1, len(sent))
     # Nothing of the assistant's is sent along: what it was the answer to then stands right before the last answer.
-    before = [message.digest for message in history[:-1][-len(sent) :]]
+    before = [message.digest for message in history[max(0, len(history) - 1 - len(sent)) : -1]]
     return merged.kept == len(history) and before == [message.digest for message in sent]
 
 

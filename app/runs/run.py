@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from time import time
 
 from app.config import Session
-from app.errors import RunTimedOut, SessionMovedOn, StoreUnavailable
+from app.errors import AnswerNotKept, RunTimedOut, SessionMovedOn, StoreUnavailable
 from app.large.aside import LARGE, aside_if
 from app.runs.active import ActiveRuns
 from app.runs.answer import Answer
 from app.runs.asking import Asking, EngineSource, Listener
 from app.runs.job import Job
 from app.runs.lanes import Lanes
+from app.runs.past import Past
 from app.runs.prompt import system_messages
 from app.runs.repetition import RETRY_SECONDS, can_be_given_again, given_again, is_repetition
 from app.runs.reset_confirmation import confirmation
@@ -29,10 +30,13 @@ from app.runs.tool_policy import check_tools
 from app.runs.tool_results import check_tool_results
 from app.sessions.changes import Changes
 from app.sessions.continuation import continued, turn_begins
+from app.sessions.history import History
+from app.sessions.idempotency import StoredAnswer
+from app.sessions.interruption import BegunRun, InterruptedRun
 from app.sessions.leases import SessionLeases
 from app.sessions.message import Message, size_of
 from app.sessions.reset import IDLE_MINUTES, is_over
-from app.sessions.store import SessionConflict, SessionStore, StoredMessage, StoreError
+from app.sessions.store import SessionConflict, SessionStore, StoreError
 
 _log = logging.getLogger("zero.runs")
 
@@ -57,7 +61,7 @@ class Runs:
         self._store = store
         self._clock = clock
         self._settings = settings
-        self._asking = Asking(engines, settings)
+        self._asking = Asking(engines, settings, lambda: store.summaries)
         self.active = ActiveRuns()
         """The runs under way, through whichever door."""
         self.changes = Changes()
@@ -79,13 +83,69 @@ class Runs:
             PermissionDenied: If the request brings a tool that the agent may not use.
             RateLimited: If too many runs wait for the same session or agent.
             RunAborted: If somebody stops it through ``active``.
+            AnswerNotKept: If it was run before, and its answer can't be given again.
             RunTimedOut: If it takes longer than the agent's ``timeoutSeconds`` or the caller's own limit.
             InvalidRequest: If the engine refuses the request, or tool calls and their results don't belong together.
             EngineFailed: If the engine failed, and its fallbacks too.
             StoreUnavailable: If the session can't be read or written.
         """
         with self.active.entered(job):
+            if job.answered is not None:
+                return await self._give_stored(job, job.answered, listener)
             return await self._bounded(job, listener)
+
+    async def abort(self, session_key: str, why: str) -> list[str]:
+        """Stop the runs of a session, in whichever process they are; return their ids.
+
+        Those of other processes can't be stopped while the store can't be reached.
+        """
+        here = self.active.of_session(session_key)
+        for run in here:
+            run.abort(why)
+        ids = [run.run_id for run in here]
+        return [*ids, *(one for one in await self._revoke(session_key, why) if one not in ids)]
+
+    async def abort_elsewhere(self, session_key: str, run_id: str, why: str) -> list[str]:
+        """Stop one run of a session, if another process has it; return its id if there is one."""
+        return await self._revoke(session_key, why, run_id)
+
+    async def interrupted(self, run_id: str) -> InterruptedRun | None:
+        """Return what is known of a run that ended with its process.
+
+        Raises:
+            StoreUnavailable: If the store can't be read.
+        """
+        try:
+            return await self._store.interrupted_run(run_id)
+        except StoreError as error:
+            _log.error("%s", error)
+            raise StoreUnavailable from error
+
+    async def _revoke(self, session_key: str, why: str, run_id: str | None = None) -> list[str]:
+        if self._store.leases is None:
+            return []
+        try:
+            return await self._store.revoke(session_key, why, run_id)
+        except StoreError as error:
+            _log.error("runs of session %s in other processes could not be stopped: %s", session_key, error)
+            return []
+
+    @asynccontextmanager
+    async def alone_in(self, session_key: str) -> AsyncIterator[int | None]:
+        """Have a session for oneself without running anything: in the queue of its runs, as one of them.
+
+        Raises:
+            RateLimited: If too many wait for it.
+            StoreUnavailable: If those who share it can't be asked.
+        """
+        async with AsyncExitStack() as places:
+            leases: SessionLeases = self._store.leases or self._session_lanes
+            try:
+                fence = await places.enter_async_context(leases.held(session_key))
+            except StoreError as error:
+                _log.error("%s", error)
+                raise StoreUnavailable from error
+            yield fence
 
     async def _bounded(self, job: Job, listener: Listener | None) -> Answer:
         agent = job.target.agent
@@ -100,7 +160,7 @@ class Runs:
                 async with AsyncExitStack() as places:
                     fence: int | None = None
                     if job.target.stateful:
-                        fence = await self._held(places, job.target.session_key)
+                        fence = await self._held(places, job)
                     if agent.max_concurrent is not None:
                         lane = self._agent_lanes.enter(agent.id, width=agent.max_concurrent)
                         await places.enter_async_context(lane)
@@ -109,12 +169,14 @@ class Runs:
             if deadline.expired():
                 raise RunTimedOut(limit, setting) from None
             raise
+        except SessionConflict as error:
+            _log.error("run %s: another process has continued session %s meanwhile", job.run_id, error)
+            raise SessionMovedOn from error
 
     async def _run(self, job: Job, listener: Listener | None, fence: int | None = None) -> Answer:
         target = job.target
         large = size_of(job.messages) + size_of(job.system) > LARGE
-        history: list[StoredMessage] = []
-        kept: list[StoredMessage] = []
+        history = kept = History()
         new = job.messages
         stored: Message | None = None
         parent: str | None = None
@@ -123,22 +185,22 @@ class Runs:
             commands = self._settings().reset_triggers
             going = await aside_if(large, continued, history, job.messages, whole=job.whole_history, commands=commands)
             if not going.messages:
-                return await self._begin_anew(job, listener)
+                return await self._begin_anew(job, listener, fence)
             repeated = job.retried and is_repetition(history, going.sent, going.merged)
             if repeated and await self._is_recent(target.session_key):
-                kept, new, stored = history[:-1], (), history[-1].message
+                kept, new, stored = history.first(len(history) - 1), (), history[-1].message
                 parent = kept[-1].id if kept else None
             else:
                 if history and await self._is_over(target.session_key):
                     going = going.begun_anew(history)
-                kept, new, parent = history[: going.kept], going.new, going.parent
-        spoken = (stored.message for stored in kept)
-        await aside_if(large, check_tool_results, job, spoken, len(job.messages) - len(new))
+                kept, new, parent = history.first(going.kept), going.new, going.parent
+        await aside_if(large, check_tool_results, job, kept.messages, len(job.messages) - len(new))
         turn = turn_begins(new)
         conversation = Conversation(
             await aside_if(large, system_messages, target.agent.system_prompt, job.system),
-            (*(one.message for one in kept), *new[:turn]) if target.stateful else (),
+            _behind(kept.messages, new[:turn]) if target.stateful else (),
             new[turn:] if target.stateful else new,
+            Past(target.session_key, kept, parent) if target.stateful and self._compacts else None,
         )
         if stored is not None and can_be_given_again(job, stored):
             answer, told = await self._give_again(job, stored, listener), conversation.messages
@@ -154,6 +216,10 @@ class Runs:
             for event in last:
                 await listener.on_event(event)
         return answer
+
+    @property
+    def _compacts(self) -> bool:
+        return self._settings().compaction.mode == "model"
 
     async def _is_recent(self, session_key: str) -> bool:
         return self._clock() - await self._last_changed(session_key) < RETRY_SECONDS
@@ -177,10 +243,10 @@ class Runs:
             raise StoreUnavailable from error
         return session.updated_at if session is not None else 0.0
 
-    async def _begin_anew(self, job: Job, listener: Listener | None) -> Answer:
+    async def _begin_anew(self, job: Job, listener: Listener | None, fence: int | None) -> Answer:
         """Let the session be empty, and say so; no engine is asked."""
         try:
-            session = await self._store.reset(job.target.session_key)
+            session = await self._store.reset(job.target.session_key, fence=fence)
         except StoreError as error:
             _log.error("%s", error)
             raise StoreUnavailable(should_retry=False) from error
@@ -201,18 +267,36 @@ class Runs:
                 await listener.on_event(event)
         return answer
 
-    async def _history(self, session_key: str) -> list[StoredMessage]:
+    async def _give_stored(self, job: Job, stored: StoredAnswer, listener: Listener | None) -> Answer:
+        """Answer with a turn that is stored already, wherever in the session it is by now."""
+        if stored.message is None or not can_be_given_again(job, stored.message):
+            raise AnswerNotKept
+        history = await self._history(job.target.session_key)
+        place = next((at for at, one in enumerate(history) if one.id == stored.id), None)
+        told = job.messages if place is None else tuple(one.message for one in history[:place])
+        answer = await self._give_again(job, stored.message, listener)
+        system = system_messages(job.target.agent.system_prompt, job.system)
+        answer.usage, answer.estimated = await counted(None, (*system, *told), answer.texts())
+        last = answer.complete()
+        if listener is not None:
+            for event in last:
+                await listener.on_event(event)
+        return answer
+
+    async def _history(self, session_key: str) -> History:
         try:
             return await self._store.history(session_key)
         except StoreError as error:
             _log.error("%s", error)
             raise StoreUnavailable from error
 
-    async def _held(self, places: AsyncExitStack, session_key: str) -> int | None:
+    async def _held(self, places: AsyncExitStack, job: Job) -> int | None:
+        run = BegunRun(job.run_id, job.target.session_key, job.target.agent.id, time())
         # Where several processes share the store, the store says whose turn it is.
         leases: SessionLeases = self._store.leases or self._session_lanes
         try:
-            return await places.enter_async_context(leases.held(session_key))
+            await places.enter_async_context(self._store.noted(run))
+            return await places.enter_async_context(leases.held(run.session_key, run))
         except StoreError as error:
             _log.error("%s", error)
             raise StoreUnavailable from error
@@ -220,7 +304,7 @@ class Runs:
     async def _remember(
         self,
         job: Job,
-        history: list[StoredMessage],
+        history: History,
         parent: str | None,
         new: tuple[Message, ...],
         fence: int | None,
@@ -234,11 +318,14 @@ class Runs:
                 parent=parent,
                 messages=new,
                 fence=fence,
+                keyed=job.keyed,
             )
             self.changes.publish(job.target.session_key, job.target.agent.id, "update")
-        except SessionConflict as error:
-            _log.error("run %s: another process has continued session %s meanwhile", job.run_id, error)
-            raise SessionMovedOn from error
         except StoreError as error:
             _log.error("run %s: its turn was not stored: %s", job.run_id, error)
             raise StoreUnavailable(should_retry=False) from error
+
+
+def _behind(history: Sequence[Message], new: tuple[Message, ...]) -> Sequence[Message]:
+    """Return both, without copying a long one for the sake of nothing."""
+    return (*history, *new) if new else history

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from threading import Lock
 from typing import Any, Final
 
@@ -16,11 +17,16 @@ import msgspec
 
 from app.config import Window
 from app.runs.context_window import budget, fit
-from app.runs.token_count import count, largest_size, size
+from app.runs.past import Past
+from app.runs.token_count import can_count, count, largest_size, size
 from app.sessions.message import Message
 
 REMEMBERED: Final = 50_000
 """Messages whose size is kept: some 7 MB."""
+AT_ONCE_MESSAGES: Final = 1_000
+AT_ONCE_BYTES: Final = 128 * 1024
+AT_ONCE_NEW_BYTES: Final = 2 * 1024
+"""What is looked at, and of it counted for the first time, without a thread: some two milliseconds at most."""
 _DESCRIBED: Final = ("tools", "functions", "response_format")
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 
@@ -32,16 +38,50 @@ class Conversation(msgspec.Struct, frozen=True):
         system: The system message, if there is one.
         history: What may be left out.
         new: What may not.
+        past: Where the history is in its session; ``None`` unless what is left out is to be summed up.
     """
 
     system: Sequence[Message]
     history: Sequence[Message]
     new: Sequence[Message]
+    past: Past | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:
         """All of it, in order."""
         return (*self.system, *self.history, *self.new)
+
+    def is_all_in(self, told: Sequence[Message]) -> bool:
+        """Tell whether nothing of it was left out."""
+        return len(told) == len(self.system) + len(self.history) + len(self.new)
+
+
+class _TooMuch(Exception):
+    """Raised when something takes more work than an event loop may do."""
+
+
+class _AtOnce:
+    """How much may still be looked at, and counted, on the event loop."""
+
+    __slots__ = ("bytes", "messages", "new_bytes")
+
+    def __init__(self) -> None:
+        self.messages = AT_ONCE_MESSAGES
+        self.bytes = AT_ONCE_BYTES
+        self.new_bytes = AT_ONCE_NEW_BYTES if can_count() else 0
+
+    def look(self, size: int) -> None:
+        """Take note that a text is looked at."""
+        self.messages -= 1
+        self.bytes -= size
+        if self.messages < 0 or self.bytes < 0:
+            raise _TooMuch
+
+    def count(self, size: int) -> None:
+        """Take note that a text is counted."""
+        self.new_bytes -= size
+        if self.new_bytes < 0:
+            raise _TooMuch
 
 
 class Sizing:
@@ -62,14 +102,23 @@ class Sizing:
             parameters: The request's other fields: tools and schemas take up room, limits say what the answer needs.
             pinned_turns: How many of the first turns to keep if possible.
         """
-        whole = conversation.messages
         if window is None or not conversation.history:
-            return whole
+            return conversation.messages
         room = budget(window, _limit(parameters))
         described = [_text(parameters[name]) for name in _DESCRIBED if name in parameters]
-        if _surely_fits(whole, room - sum(map(len, described))):
-            return whole
-        return await asyncio.to_thread(self._fit, conversation, room, described, pinned_turns)
+        spoken = chain(conversation.system, conversation.new, conversation.history)
+        if _surely_fits(spoken, room - sum(map(len, described))):
+            return conversation.messages
+        # From turn to turn two messages are new; a thread costs more than to count them.
+        try:
+            return self._fit(conversation, room, described, pinned_turns, _AtOnce())
+        except _TooMuch:
+            return await asyncio.to_thread(self._fit, conversation, room, described, pinned_turns)
+
+    async def room(self, window: Window, parameters: Mapping[str, Any]) -> int:
+        """Return how many tokens of a conversation a model has room for, beside what else it is sent."""
+        described = [_text(parameters[name]) for name in _DESCRIBED if name in parameters]
+        return budget(window, _limit(parameters)) - await asyncio.to_thread(self._described, described)
 
     async def halved(
         self, conversation: Conversation, told: Sequence[Message], pinned_turns: int
@@ -81,12 +130,16 @@ class Sizing:
         """Return a message's tokens, counted at most once as long as they are remembered. Any thread may call this."""
         return self._once(bytes(message.raw), partial(size, message))
 
-    def _once(self, raw: bytes, counting: Callable[[], int]) -> int:
+    def _once(self, raw: bytes, counting: Callable[[], int], at_once: _AtOnce | None = None) -> int:
+        if at_once is not None:
+            at_once.look(len(raw))
         key = hash(raw)
         with self._lock:
             if (known := self._sizes.get(key)) is not None:
                 self._sizes.move_to_end(key)
                 return known
+        if at_once is not None:
+            at_once.count(len(raw))
         counted = counting()
         with self._lock:
             self._sizes[key] = counted
@@ -95,13 +148,30 @@ class Sizing:
         return counted
 
     def _fit(
-        self, conversation: Conversation, room: int, described: Sequence[bytes], pinned_turns: int
+        self,
+        conversation: Conversation,
+        room: int,
+        described: Sequence[bytes],
+        pinned_turns: int,
+        at_once: _AtOnce | None = None,
     ) -> tuple[Message, ...]:
-        room -= sum(self._once(text, partial(_words, text)) for text in described)
-        cost = self.size
+        room -= self._described(described, at_once)
+        known: dict[int, int] = {}
+
+        def cost(message: Message) -> int:
+            # The rule looks at most messages twice; the conversation keeps them, so that none's id becomes another's.
+            place = id(message)
+            found = known.get(place)
+            if found is None:
+                found = known[place] = self._once(bytes(message.raw), partial(size, message), at_once)
+            return found
+
         return fit(
             conversation.system, conversation.history, conversation.new, room, pinned_turns=pinned_turns, cost=cost
         )
+
+    def _described(self, texts: Sequence[bytes], at_once: _AtOnce | None = None) -> int:
+        return sum(self._once(text, partial(_words, text), at_once) for text in texts)
 
     def _halve(
         self, conversation: Conversation, told: Sequence[Message], pinned_turns: int
@@ -111,7 +181,7 @@ class Sizing:
         return less if len(less) < len(told) else None
 
 
-def _surely_fits(messages: Sequence[Message], room: int) -> bool:
+def _surely_fits(messages: Iterable[Message], room: int) -> bool:
     """Tell whether messages fit that need no counting for that; no more of them are looked at than it takes."""
     for message in messages:
         if len(message.raw) > room:

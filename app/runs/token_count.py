@@ -77,6 +77,11 @@ async def estimate(messages: Sequence[Message], texts: Sequence[str]) -> Complet
     return CompletionUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
 
 
+def can_count() -> bool:
+    """Tell whether the vocabulary is loaded: the first count waits for that."""
+    return bool(_encoding.cache_info().currsize)
+
+
 def count(text: str) -> int:
     """Count the tokens of a text."""
     encoding = _encoding()

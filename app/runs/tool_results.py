@@ -6,7 +6,7 @@ which answers 400 to the same conversations; docs/compatibility.md has it for us
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -35,7 +35,7 @@ _calls_decoder = msgspec.json.Decoder(_Calls)
 _result_decoder = msgspec.json.Decoder(_Result)
 
 
-def check_tool_results(job: Job, kept: Iterable[Message], known: int) -> None:
+def check_tool_results(job: Job, kept: Sequence[Message], known: int) -> None:
     """Refuse a request whose tool messages and tool calls don't belong together.
 
     A stored call that the request leaves unanswered altogether is let be: the conversation may have gone on without it,
@@ -53,26 +53,21 @@ def check_tool_results(job: Job, kept: Iterable[Message], known: int) -> None:
     new = job.messages[known:]
     if not any(message.role == "tool" or _may_call(message) for message in new):
         return
-    waiting: dict[str, None] = {}
-    made: set[str] = set()
-    for message in kept:
-        if message.role == "tool":
-            waiting.pop(_result_decoder.decode(message.raw).tool_call_id, None)
-            continue
-        waiting = dict.fromkeys(_ids(message)) if _may_call(message) else {}
-        made.update(waiting)
+    waiting = _waiting(kept)
     caller: int | None = None
     answering = False
     for position, message in enumerate(new, known):
         if message.role == "tool":
             answering = True
-            _take_result(_result_decoder.decode(message.raw).tool_call_id, waiting, made, job, position)
+            call_id = _result_decoder.decode(message.raw).tool_call_id
+            if call_id not in waiting:
+                raise _stray(call_id, (*kept, *new[: position - known]), job, position)
+            del waiting[call_id]
             continue
         _check_answered(waiting, job, caller, answering=answering)
         waiting, caller, answering = {}, None, False
         if _may_call(message):
             waiting, caller = dict.fromkeys(_ids(message)), position
-            made.update(waiting)
     _check_answered(waiting, job, caller, answering=answering)
 
 
@@ -86,16 +81,24 @@ def _ids(message: Message) -> list[str]:
     return [call.id for call in _calls_decoder.decode(json).tool_calls or ()]
 
 
-def _take_result(call_id: str, waiting: dict[str, None], made: set[str], job: Job, position: int) -> None:
-    if call_id in waiting:
-        del waiting[call_id]
-        return
+def _waiting(kept: Sequence[Message]) -> dict[str, None]:
+    """Return the calls at the end of a conversation that have no result yet; no more of it is looked at than needed."""
+    answered: list[str] = []
+    for message in reversed(kept):
+        if message.role != "tool":
+            calls = _ids(message) if _may_call(message) else []
+            return {call_id: None for call_id in calls if call_id not in answered}
+        answered.append(_result_decoder.decode(message.raw).tool_call_id)
+    return {}
+
+
+def _stray(call_id: str, before: Sequence[Message], job: Job, position: int) -> InvalidRequest:
     why = (
         "that call has its result already, or the conversation has gone on without it"
-        if call_id in made
+        if any(_may_call(message) and call_id in _ids(message) for message in before)
         else "no assistant message before it has a tool call of that id"
     )
-    raise InvalidRequest(
+    return InvalidRequest(
         f"The tool message with tool_call_id {call_id[:100]!r} answers nothing: {why}.",
         param=f"messages[{_place(job, position)}].tool_call_id",
     )

@@ -20,12 +20,13 @@ class Authenticator:
     Args:
         secret: The secret, or ``None`` in mode ``none``.
         config: The configuration whose ``gateway`` part says the limits.
+        failures: Counts failures; without it, this process counts for itself.
     """
 
-    def __init__(self, secret: Secret | None, config: Config) -> None:
+    def __init__(self, secret: Secret | None, config: Config, failures: FailureLimit | None = None) -> None:
         self._secret = secret
         self._addresses = ClientAddresses(config.gateway.trusted_proxies)
-        self._failures = FailureLimit(config.gateway.auth.rate_limit)
+        self._failures = failures or FailureLimit(config.gateway.auth.rate_limit)
 
     def check(
         self,

@@ -1,6 +1,7 @@
 """The lock-out: too many wrong secrets from one address, and it has to wait.
 
-Counts failures only, in memory, per process. Source of the rule: design.md, "Authentication" (``rateLimit``).
+Counts failures only, in memory; ``shared_failures`` has several processes count together. Source of the rule:
+design.md, "Authentication" (``rateLimit``).
 """
 
 from __future__ import annotations
@@ -62,10 +63,24 @@ class FailureLimit:
             # The count starts anew after the lock-out.
             record.failures = 0
             record.window_ends = record.locked_until + self._settings.window_seconds
-        if len(self._records) > _MAX_ADDRESSES:
-            self._records.popitem(last=False)
+        self._bound()
+
+    def lock(self, address: str, seconds: float) -> None:
+        """Lock an address out for so long, unless it is locked out already; its count starts anew after it."""
+        now = self._clock()
+        record = self._records.get(address)
+        if record is not None and record.locked_until > now:
+            return
+        record = self._records[address] = _Record(now + seconds + self._settings.window_seconds)
+        record.locked_until = now + seconds
+        self._records.move_to_end(address)
+        self._bound()
 
     def succeeded(self, address: str) -> None:
         """Forget the failures of an address that has shown the right secret."""
         if self._records:
             self._records.pop(address, None)
+
+    def _bound(self) -> None:
+        if len(self._records) > _MAX_ADDRESSES:
+            self._records.popitem(last=False)

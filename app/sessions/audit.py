@@ -50,6 +50,16 @@ async def audited(lend: Callable[[], AbstractAsyncContextManager[AsyncConnection
         .where(sessions.c.head.is_not(None), messages.c.id.is_(None))
         .order_by(sessions.c.key)
     )
+    orphaned = (
+        select(messages.c.session_key, func.min(messages.c.id).label("id"))
+        .outerjoin(sessions, sessions.c.key == messages.c.session_key)
+        .where(sessions.c.key.is_(None))
+        .group_by(messages.c.session_key)
+        .order_by(messages.c.session_key)
+    )
+    async with lend() as connection:
+        orphans = (await connection.execute(orphaned)).all()
+    faults += [Fault(row.session_key, row.id, "the session that it belongs to is not there") for row in orphans]
     async with lend() as connection:
         lost = (await connection.execute(headless)).all()
         total = await connection.scalar(select(func.count()).select_from(sessions))

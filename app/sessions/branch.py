@@ -1,13 +1,16 @@
-"""The queries that walk a session's active branch, from its head to its beginning. Statements, and no connection."""
+"""The queries that walk a session's active branch, from its head to its beginning. The connection is the caller's."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Select, and_, case, func, literal, or_, select
+import msgspec
+from sqlalchemy import Connection, Select, and_, bindparam, case, func, literal, or_, select, true
 
+from app.sessions.message import Message
 from app.sessions.schema import messages, sessions
+from app.sessions.store import StoredMessage
 
 _LINK = (
     messages.c.session_key,
@@ -18,25 +21,72 @@ _LINK = (
 )
 
 
-def whole(session_key: str) -> Select[Any]:
-    """Select a session's messages (id, digest, role, body), oldest first."""
+def _beyond() -> Select[Any]:
+    unknown = (messages.c.session_key == bindparam("session_key")) & (messages.c.id != bindparam("known"))
     branch = (
         select(messages.c.id, messages.c.parent, literal(0).label("age"))
         .join(sessions, (sessions.c.key == messages.c.session_key) & (sessions.c.head == messages.c.id))
-        .where(messages.c.session_key == session_key)
+        .where(unknown)
         .cte("branch", recursive=True)
     )
     branch = branch.union_all(
         select(messages.c.id, messages.c.parent, (branch.c.age + 1).label("age"))
         .join(branch, messages.c.id == branch.c.parent)
-        .where(messages.c.session_key == session_key)
+        .where(unknown)
     )
+    own = (messages.c.session_key == sessions.c.key) & (messages.c.id == branch.c.id)
     return (
-        select(messages.c.id, messages.c.digest, messages.c.role, messages.c.body)
-        .join(branch, messages.c.id == branch.c.id)
-        .where(messages.c.session_key == session_key)
+        select(
+            sessions.c.created_at,
+            sessions.c.head,
+            messages.c.id,
+            messages.c.parent,
+            messages.c.digest,
+            messages.c.role,
+            messages.c.body,
+        )
+        .select_from(sessions.outerjoin(branch, true()).outerjoin(messages, own))
+        .where(sessions.c.key == bindparam("session_key"))
         .order_by(branch.c.age.desc())
     )
+
+
+_BEYOND: Final = _beyond()
+"""Selects a session (``created_at``, ``head``) with each message of its active branch, oldest first.
+
+Parameters: ``session_key``; ``known``, the id of a message at which the walk back from the head ends, itself left out,
+or "" to walk to the beginning. A session of whose branch there is nothing else to say is one row without a message.
+Made once, since making a statement takes several times as long as executing it.
+"""
+
+
+class Beyond(NamedTuple):
+    """What a session has beyond a message.
+
+    Attributes:
+        created_at: When the session was made, in seconds since 1970.
+        parent: What the first of the messages hangs on; the session's head if there are none.
+        messages: The messages, oldest first.
+    """
+
+    created_at: float
+    parent: str | None
+    messages: list[StoredMessage]
+
+
+def beyond(connection: Connection, *, session_key: str, known: str) -> Beyond | None:
+    """Walk back from a session's head to a message, or to the beginning if it doesn't get there.
+
+    Args:
+        connection: Where the session is.
+        session_key: The session; ``None`` is returned if there is none.
+        known: The message's id; "" for none.
+    """
+    rows = connection.execute(_BEYOND, {"session_key": session_key, "known": known}).all()
+    if not rows:
+        return None
+    found = [StoredMessage(row.id, row.digest, Message(row.role, msgspec.Raw(row.body))) for row in rows if row.id]
+    return Beyond(rows[0].created_at, rows[0].parent if found else rows[0].head, found)
 
 
 def ends(session_keys: Collection[str], *, latest: int, skip: int, max_bytes: int, opening: bool) -> Select[Any]:

@@ -6,7 +6,8 @@ Puts together the rule for what clients resend (``merge``) and those for session
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import overload
 
 import msgspec
 
@@ -80,10 +81,33 @@ def continued(
     before = [message.digest for message in sent[:forgotten]]
     parent = mark(before) if before else None
     messages, sent = messages[forgotten:], sent[forgotten:]
-    merged = merge([stored.digest for stored in history], sent, whole=whole or behind is not None or forgotten > 0)
+    merged = merge(_Digests(history), sent, whole=whole or behind is not None or forgotten > 0)
     if merged.kept:
         parent = history[merged.kept - 1].id
     return Continuation(before, messages, sent, merged, merged.kept, messages[merged.known :], parent)
+
+
+class _Digests(Sequence[str]):
+    """The digests of stored messages, taken from them when asked for: most requests need none."""
+
+    def __init__(self, history: Sequence[StoredMessage]) -> None:
+        self._history = history
+
+    def __len__(self) -> int:
+        return len(self._history)
+
+    def __iter__(self) -> Iterator[str]:
+        return (stored.digest for stored in self._history)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        found = self._history[index]
+        return found.digest if isinstance(found, StoredMessage) else [stored.digest for stored in found]
 
 
 def turn_begins(messages: Sequence[Message]) -> int:

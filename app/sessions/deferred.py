@@ -10,9 +10,15 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 
+from app.sessions.archive import SessionArchive
+from app.sessions.deferred_archive import DeferredArchive
+from app.sessions.deferred_records import DeferredFailureLedger, DeferredRecords
+from app.sessions.deferred_summaries import DeferredSummaries
+from app.sessions.history import History
+from app.sessions.interruption import BegunRun, InterruptedRun
 from app.sessions.leases import SessionLeases
 from app.sessions.message import Message
-from app.sessions.store import Excerpt, SessionRecord, SessionStore, StoredMessage, StoreError, Verification
+from app.sessions.store import Excerpt, SessionRecord, SessionStore, StoreError, Verification
 
 _log = logging.getLogger("zero.sessions")
 
@@ -31,6 +37,10 @@ class DeferredStore:
     def __init__(self, opener: Callable[[], Awaitable[SessionStore]], *, shared: bool = False) -> None:
         self.kind = "postgresql" if shared else "sqlite"
         self.leases: SessionLeases | None = DeferredLeases(self.opened) if shared else None
+        self.archive: SessionArchive = DeferredArchive(self._archive)
+        self.records = DeferredRecords(self.opened)
+        self.failures = DeferredFailureLedger(self.opened)
+        self.summaries = DeferredSummaries(self.opened)
         self._opener = opener
         self._opening: asyncio.Task[SessionStore] | None = None
         self._closed = False
@@ -41,7 +51,7 @@ class DeferredStore:
             self._opening = asyncio.create_task(self._open(), name="session-store-open")
             self._opening.add_done_callback(_log_failure)
 
-    async def history(self, session_key: str) -> list[StoredMessage]:
+    async def history(self, session_key: str) -> History:
         """See ``SessionStore``."""
         return await (await self.opened()).history(session_key)
 
@@ -62,6 +72,7 @@ class DeferredStore:
         parent: str | None,
         messages: Sequence[Message],
         fence: int | None = None,
+        keyed: str | None = None,
     ) -> None:
         """See ``SessionStore``."""
         store = await self.opened()
@@ -73,6 +84,7 @@ class DeferredStore:
             parent=parent,
             messages=messages,
             fence=fence,
+            keyed=keyed,
         )
 
     async def sessions(
@@ -95,13 +107,31 @@ class DeferredStore:
         """See ``SessionStore``."""
         return await (await self.opened()).session(session_key)
 
-    async def reset(self, session_key: str) -> SessionRecord | None:
+    async def reset(self, session_key: str, *, fence: int | None = None) -> SessionRecord | None:
         """See ``SessionStore``."""
-        return await (await self.opened()).reset(session_key)
+        return await (await self.opened()).reset(session_key, fence=fence)
 
-    async def delete(self, session_key: str) -> bool:
+    async def delete(self, session_key: str, *, unchanged_since: float | None = None) -> bool:
         """See ``SessionStore``."""
-        return await (await self.opened()).delete(session_key)
+        return await (await self.opened()).delete(session_key, unchanged_since=unchanged_since)
+
+    async def revoke(self, session_key: str, why: str, run_id: str | None = None) -> list[str]:
+        """See ``SessionStore``."""
+        return await (await self.opened()).revoke(session_key, why, run_id)
+
+    @asynccontextmanager
+    async def noted(self, run: BegunRun) -> AsyncIterator[None]:
+        """See ``SessionStore``."""
+        async with (await self.opened()).noted(run):
+            yield
+
+    async def interrupted(self, session_key: str) -> list[InterruptedRun]:
+        """See ``SessionStore``."""
+        return await (await self.opened()).interrupted(session_key)
+
+    async def interrupted_run(self, run_id: str) -> InterruptedRun | None:
+        """See ``SessionStore``."""
+        return await (await self.opened()).interrupted_run(run_id)
 
     async def verify(self) -> Verification:
         """See ``SessionStore``."""
@@ -128,6 +158,8 @@ class DeferredStore:
         """
         if self._closed:
             raise StoreError("The session store is closed: the gateway is shutting down.")
+        if self._opening is not None and _succeeded(self._opening):
+            return self._opening.result()
         self.open()
         assert self._opening is not None, "open() leaves a task"
         # One caller's cancellation must not take the opening away from the others.
@@ -135,6 +167,9 @@ class DeferredStore:
 
     async def _open(self) -> SessionStore:
         return await self._opener()
+
+    async def _archive(self) -> SessionArchive:
+        return (await self.opened()).archive
 
 
 class DeferredLeases:
@@ -148,11 +183,11 @@ class DeferredLeases:
         self._opened = opened
 
     @asynccontextmanager
-    async def held(self, session_key: str) -> AsyncIterator[int | None]:
+    async def held(self, session_key: str, run: BegunRun | None = None) -> AsyncIterator[int | None]:
         """See ``SessionLeases``."""
         leases = (await self._opened()).leases
         assert leases is not None, "the store is a shared one"
-        async with leases.held(session_key) as fence:
+        async with leases.held(session_key, run) as fence:
             yield fence
 
 

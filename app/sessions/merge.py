@@ -43,11 +43,16 @@ def merge(stored: Sequence[str], sent: Sequence[Sent], *, whole: bool = False) -
     first_answer = next(answers, None)
     if first_answer is None and not whole:
         return Merge(len(stored), 0)
-    matches = match_lengths(stored, [message.digest for message in sent])
-    if matches and matches[0]:
-        return Merge(matches[0], matches[0])
+    begins = 0
+    for known, message in zip(stored, sent, strict=False):
+        if known != message.digest:
+            break
+        begins += 1
+    if begins:
+        return Merge(begins, begins)
     if first_answer is None:
         return Merge(0, 0)
+    matches = match_lengths(stored, [message.digest for message in sent])
     # A user's "yes" stands in many conversations; only words of the assistant prove that this is the place.
     enough = 1 + first_answer
     best = Merge(0, 0)

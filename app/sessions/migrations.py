@@ -49,7 +49,68 @@ def _sessions_and_messages(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_sessions_and_messages,)
+def _interrupted_runs(connection: Connection) -> None:
+    postgresql = connection.dialect.name == "postgresql"
+    word = 'TEXT COLLATE "C"' if postgresql else "VARCHAR"
+    number = "BIGINT GENERATED ALWAYS AS IDENTITY" if postgresql else "INTEGER"
+    place = f"{SCHEMA}." if postgresql else ""
+    for statement in (
+        f"""CREATE TABLE {place}interrupted_runs (
+            id {number} NOT NULL PRIMARY KEY, run_id {word} NOT NULL, session_key {word} NOT NULL,
+            agent_id {word} NOT NULL, started_at FLOAT NOT NULL, found_at FLOAT NOT NULL)""",
+        f"CREATE INDEX interrupted_runs_by_session ON {place}interrupted_runs (session_key)",
+        f"CREATE INDEX interrupted_runs_by_run ON {place}interrupted_runs (run_id)",
+    ):
+        connection.execute(text(statement))
+    if postgresql:
+        connection.execute(
+            text(f"""ALTER TABLE {place}turns ADD COLUMN run_id {word}, ADD COLUMN agent_id {word},
+            ADD COLUMN started_at FLOAT, ADD COLUMN revoked {word}""")
+        )
+
+
+def _idempotency_and_failures(connection: Connection) -> None:
+    postgresql = connection.dialect.name == "postgresql"
+    word, blob = ('TEXT COLLATE "C"', "BYTEA") if postgresql else ("VARCHAR", "BLOB")
+    place = f"{SCHEMA}." if postgresql else ""
+    for statement in (
+        f"""CREATE TABLE {place}idempotency (
+            key {word} NOT NULL PRIMARY KEY, asked {blob} NOT NULL, run_id {word} NOT NULL, agent_id {word} NOT NULL,
+            session_key {word} NOT NULL, answer_id {word}, leased_until FLOAT, expires_at FLOAT NOT NULL,
+            failed BOOLEAN NOT NULL, estimated BOOLEAN NOT NULL, size INTEGER NOT NULL, body {blob})""",
+        f"CREATE INDEX idempotency_by_age ON {place}idempotency (expires_at, key, size)",
+        f"CREATE INDEX idempotency_by_session ON {place}idempotency (session_key)",
+        f"""CREATE TABLE {place}auth_failures (
+            address {word} NOT NULL PRIMARY KEY, failures INTEGER NOT NULL, window_ends FLOAT NOT NULL,
+            locked_until FLOAT NOT NULL)""",
+    ):
+        connection.execute(text(statement))
+
+
+def _summaries(connection: Connection) -> None:
+    postgresql = connection.dialect.name == "postgresql"
+    word = 'TEXT COLLATE "C"' if postgresql else "VARCHAR"
+    place = f"{SCHEMA}." if postgresql else ""
+    connection.execute(
+        text(f"""CREATE TABLE {place}summaries (
+            session_key {word} NOT NULL, upto {word} NOT NULL, text {word} NOT NULL, model {word} NOT NULL,
+            created_at FLOAT NOT NULL, PRIMARY KEY (session_key, upto))""")
+    )
+
+
+def _owners_of_keys(connection: Connection) -> None:
+    postgresql = connection.dialect.name == "postgresql"
+    word, place = ('TEXT COLLATE "C"', f"{SCHEMA}.") if postgresql else ("VARCHAR", "")
+    connection.execute(text(f"ALTER TABLE {place}idempotency ADD COLUMN owner {word}"))
+
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (
+    _sessions_and_messages,
+    _interrupted_runs,
+    _idempotency_and_failures,
+    _summaries,
+    _owners_of_keys,
+)
 """The first makes version 1 of nothing, the second version 2 of version 1, and so on."""
 
 

@@ -6,24 +6,34 @@ SQLAlchemy's async core, without its ORM. What differs is in ``sqlite`` and ``po
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from time import time
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Table, delete, func, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.large.aside import LARGE, aside_if
-from app.sessions import schema
+from app.sessions import interrupted, schema
+from app.sessions.addition import Addition, rows_of
+from app.sessions.archive import SessionArchive
 from app.sessions.audit import audited
-from app.sessions.branch import ends, whole
+from app.sessions.branch import beyond, ends
+from app.sessions.failure_ledger import SqlFailureLedger
+from app.sessions.history import History
+from app.sessions.idempotency_records import SqlRecords, forgotten_answers, noted
+from app.sessions.interruption import BegunRun, InterruptedRun
 from app.sessions.leases import SessionLeases
-from app.sessions.message import Message, chained, digest, size_of
+from app.sessions.message import Message, size_of
+from app.sessions.remembered import RememberedHistories
+from app.sessions.sql_archive import SqlArchive
+from app.sessions.sql_summaries import SqlSummaries, forgotten_summaries
 from app.sessions.store import Excerpt, SessionConflict, SessionRecord, StoredMessage, StoreError, Verification
 
 _ROWS_PER_STATEMENT: Final = 100
@@ -37,6 +47,19 @@ _RECORD = (
     schema.sessions.c.updated_at,
 )
 
+# Made once: making a statement takes several times as long as executing it.
+_ONE: Final = select(*_RECORD).where(schema.sessions.c.key == bindparam("session_key"))
+_MOVE: Final = (
+    update(schema.sessions)
+    .where(
+        schema.sessions.c.key == bindparam("moved"), schema.sessions.c.head.is_not_distinct_from(bindparam("expected"))
+    )
+    .values(head=bindparam("head"), updated_at=bindparam("updated_at"))
+    .returning(schema.sessions.c.created_at)
+)
+
+_T = TypeVar("_T")
+
 
 class SqlStore(ABC):
     """A session store in a database.
@@ -49,12 +72,27 @@ class SqlStore(ABC):
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._remembered = RememberedHistories()
+        self.records = SqlRecords(self._writing, self._reading, self._insert)
+        self.failures = SqlFailureLedger(self._writing, self._reading, self._insert)
+        self.archive: SessionArchive = SqlArchive(self._reading, self._writing, self._insert, self._guard)
+        self.summaries = SqlSummaries(self._reading, self._writing, self._insert)
 
-    async def history(self, session_key: str) -> list[StoredMessage]:
-        """Walk the chain from the head to its beginning; return it oldest first."""
-        async with self._reading() as connection:
-            rows = (await connection.execute(whole(session_key))).all()
-        return [StoredMessage(row.id, row.digest, Message(row.role, msgspec.Raw(row.body))) for row in rows]
+    async def history(self, session_key: str) -> History:
+        """Walk the chain from the head to what is remembered of it, or to its beginning."""
+        known = self._remembered.get(session_key)
+        head = known.head if known is not None else ""
+        found = await self._read(partial(beyond, session_key=session_key, known=head))
+        if found is None:
+            self._remembered.forget(session_key)
+            return History()
+        if known is not None and found.created_at != known.created_at:
+            self._remembered.forget(session_key)  # that session was deleted, and this is another one
+            return await self.history(session_key)
+        before = known.history if known is not None and found.parent == known.head else History()
+        history = before.extended(found.messages)
+        self._remembered.remember(session_key, found.created_at, history)
+        return history
 
     async def excerpts(
         self, session_keys: Collection[str], *, latest: int, skip: int = 0, max_bytes: int, opening: bool = False
@@ -85,33 +123,22 @@ class SqlStore(ABC):
         parent: str | None,
         messages: Sequence[Message],
         fence: int | None = None,
+        keyed: str | None = None,
     ) -> None:
         """Write the messages and move the head, or write nothing."""
         now = time()
-        rows = await aside_if(size_of(messages) > LARGE, _rows, session_key, run_id, parent, messages, now)
+        rows = await aside_if(size_of(messages) > LARGE, rows_of, session_key, run_id, parent, messages, now)
         head = rows[-1]["id"] if rows else parent
-        async with self._writing() as connection:
-            if fence is not None:
-                await self._guard(connection, session_key, fence)
-            # The head first: it locks the session, so that what is compared can't change underneath.
-            await connection.execute(
-                self._insert(schema.sessions)
-                .values(key=session_key, agent_id=agent_id, head=None, created_at=now, updated_at=now)
-                .on_conflict_do_nothing()
-            )
-            moved = await connection.execute(
-                update(schema.sessions)
-                .where(schema.sessions.c.key == session_key, schema.sessions.c.head.is_not_distinct_from(expected_head))
-                .values(head=head, updated_at=now)
-            )
-            if moved.rowcount != 1:
-                raise SessionConflict(session_key)
-            # Statements with many rows, not one statement many times: psycopg makes a pipeline of that, and a run that
-            # is cancelled while it opens one leaves a broken connection in the pool.
-            for at in range(0, len(rows), _ROWS_PER_STATEMENT):
-                some = rows[at : at + _ROWS_PER_STATEMENT]
-                # A regenerated answer may be word for word the old one: the message is there already then.
-                await connection.execute(self._insert(schema.messages).values(some).on_conflict_do_nothing())
+        created_at, all_new = await self._store_turn(
+            Addition(session_key, agent_id, run_id, expected_head, head, rows, now, fence, keyed)
+        )
+        if fence is not None:
+            self._settled(fence)
+        # Where one was there already, it may be spelled otherwise: it is read when it is wanted.
+        stored = [
+            StoredMessage(row["id"], row["digest"], Message(row["role"], msgspec.Raw(row["body"]))) for row in rows
+        ]
+        self._remembered.extend(session_key, created_at, parent, stored if all_new else ())
 
     async def sessions(
         self,
@@ -141,11 +168,10 @@ class SqlStore(ABC):
 
     async def session(self, session_key: str) -> SessionRecord | None:
         """Read one row."""
-        async with self._reading() as connection:
-            row = (await connection.execute(select(*_RECORD).where(schema.sessions.c.key == session_key))).first()
+        row = await self._read(lambda connection: connection.execute(_ONE, {"session_key": session_key}).first())
         return None if row is None else SessionRecord(*row)
 
-    async def reset(self, session_key: str) -> SessionRecord | None:
+    async def reset(self, session_key: str, *, fence: int | None = None) -> SessionRecord | None:
         """Let the head point nowhere. What was said stays in the database, on a branch that nothing leads to."""
         change = (
             update(schema.sessions)
@@ -154,17 +180,50 @@ class SqlStore(ABC):
             .returning(*_RECORD)
         )
         async with self._writing() as connection:
+            if fence is None:
+                await self._revoke(connection, session_key, "its session was reset")
+            else:
+                await self._guard(connection, session_key, fence)
             row = (await connection.execute(change)).first()
+            await connection.execute(forgotten_summaries(session_key))
         return None if row is None else SessionRecord(*row)
 
-    async def delete(self, session_key: str) -> bool:
+    async def delete(self, session_key: str, *, unchanged_since: float | None = None) -> bool:
         """Delete the session's row and its messages, all branches, in one transaction."""
         async with self._writing() as connection:
-            gone = await connection.execute(delete(schema.sessions).where(schema.sessions.c.key == session_key))
+            if unchanged_since is None:
+                await self._revoke(connection, session_key, "its session was deleted")
+            own = delete(schema.sessions).where(schema.sessions.c.key == session_key)
+            if unchanged_since is not None:
+                own = own.where(schema.sessions.c.updated_at < unchanged_since)
+            gone = await connection.execute(own)
             # Where there was no row, one may just be coming, whose messages are not ours to delete.
             if found := gone.rowcount > 0:
                 await connection.execute(delete(schema.messages).where(schema.messages.c.session_key == session_key))
+                await connection.execute(forgotten_answers(session_key))
+                await connection.execute(forgotten_summaries(session_key))
+                await connection.execute(interrupted.forgotten(session_key))
         return found
+
+    async def revoke(self, session_key: str, why: str, run_id: str | None = None) -> list[str]:
+        """Have the runs stopped that are in the database."""
+        async with self._writing() as connection:
+            return await self._revoke(connection, session_key, why, run_id)
+
+    @asynccontextmanager
+    async def noted(self, run: BegunRun) -> AsyncIterator[None]:  # noqa: ARG002 - the leases note it
+        """Do nothing: the leases note it."""
+        yield
+
+    async def interrupted(self, session_key: str) -> list[InterruptedRun]:
+        """Read the newest records of a session."""
+        async with self._reading() as connection:
+            return await interrupted.of_session(connection, session_key)
+
+    async def interrupted_run(self, run_id: str) -> InterruptedRun | None:
+        """Read one record."""
+        async with self._reading() as connection:
+            return await interrupted.of_run(connection, run_id)
 
     async def verify(self) -> Verification:
         """Read everything, a batch at a time."""
@@ -178,6 +237,7 @@ class SqlStore(ABC):
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.records.close()
         await self._engine.dispose()
 
     @staticmethod
@@ -185,13 +245,76 @@ class SqlStore(ABC):
     def _insert(table: Table) -> SqliteInsert | PostgresqlInsert:
         """Begin an INSERT in the database's own words, which know ON CONFLICT."""
 
-    @abstractmethod
+    def _settled(self, _fence: int) -> None:
+        """Take note that the run with this lease has stored its turn: it needs the lease no more."""
+        return
+
+    async def _revoke(
+        self, _connection: AsyncConnection, _session_key: str, _why: str, _run_id: str | None = None
+    ) -> list[str]:
+        """Stop runs of a session when the transaction ends; return their ids."""
+        return []
+
     async def _guard(self, connection: AsyncConnection, session_key: str, fence: int) -> None:
+        """Do what ``_guarded`` does."""
+        await connection.run_sync(self._guarded, session_key, fence)
+
+    @abstractmethod
+    def _guarded(self, connection: Connection, session_key: str, fence: int) -> None:
         """See to it that nobody takes the session over before the transaction ends.
 
         Raises:
             SessionConflict: If somebody has.
         """
+
+    async def _store_turn(self, new: Addition) -> tuple[float, bool]:
+        """Store a turn; return when its session was made, and whether all of the turn's messages are new there."""
+        return await self._write(partial(self._appended, new=new))
+
+    def _appended(self, connection: Connection, new: Addition) -> tuple[float, bool]:
+        key = new.session_key
+        if new.fence is not None:
+            self._guarded(connection, key, new.fence)
+        # The head first: it locks the session, so that what is compared can't change underneath.
+        if new.expected is None:
+            session = {
+                "key": key,
+                "agent_id": new.agent_id,
+                "head": None,
+                "created_at": new.now,
+                "updated_at": new.now,
+            }
+            connection.execute(self._insert(schema.sessions).on_conflict_do_nothing(), session)
+        moved = connection.execute(
+            _MOVE, {"moved": key, "expected": new.expected, "head": new.head, "updated_at": new.now}
+        ).first()
+        if moved is None:
+            raise SessionConflict(key)
+        if new.keyed is not None and connection.execute(noted(new.keyed, new.run_id, new.head)).rowcount != 1:
+            raise SessionConflict(key)
+        # A regenerated answer may be word for word the old one: the message is there already then.
+        return moved.created_at, self._add(connection, new.rows) == len(new.rows)
+
+    def _add(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
+        """Insert messages where they aren't there yet; return how many weren't."""
+        added = 0
+        # Statements with many rows, not one statement many times: psycopg makes a pipeline of that, and a run that is
+        # cancelled while it opens one leaves a broken connection in the pool.
+        for at in range(0, len(rows), _ROWS_PER_STATEMENT):
+            some = rows[at : at + _ROWS_PER_STATEMENT]
+            new = self._insert(schema.messages).values(some).on_conflict_do_nothing()
+            added += connection.execute(new, execution_options={"preserve_rowcount": True}).rowcount
+        return added
+
+    async def _read(self, work: Callable[[Connection], _T]) -> _T:
+        """Do something that changes nothing, in as few trips to the database as it takes."""
+        async with self._reading() as connection:
+            return await connection.run_sync(work)
+
+    async def _write(self, work: Callable[[Connection], _T]) -> _T:
+        """Do something in one transaction, in as few trips to the database as it takes."""
+        async with self._writing() as connection:
+            return await connection.run_sync(work)
 
     @abstractmethod
     def _reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
@@ -211,25 +334,3 @@ async def translated() -> AsyncIterator[None]:
         yield
     except SQLAlchemyError as error:
         raise StoreError(f"The session store failed: {str(error).partition(chr(10))[0]}") from error
-
-
-def _rows(
-    session_key: str, run_id: str, parent: str | None, new: Sequence[Message], now: float
-) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for message in new:
-        content = digest(message)
-        rows.append(
-            {
-                "session_key": session_key,
-                "id": chained(parent, content),
-                "parent": parent,
-                "digest": content,
-                "role": message.role,
-                "body": bytes(message.raw),
-                "run_id": run_id.replace("\0", "\N{REPLACEMENT CHARACTER}"),  # PostgreSQL's texts can't have it
-                "created_at": now,
-            }
-        )
-        parent = rows[-1]["id"]
-    return rows

@@ -6,19 +6,31 @@ Knows what is SQLite's own: the file, its rights, its modes. The statements are 
 from __future__ import annotations
 
 import os
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self, TypeVar
 
-from sqlalchemy import Table, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from app.sessions import interrupted, schema
+from app.sessions.interruption import BegunRun, tell
+from app.sessions.journal import AbandonedJournals, RunJournal
 from app.sessions.migrations import migrate
-from app.sessions.sql import SqlStore
+from app.sessions.sql import SqlStore, translated
+from app.sessions.sqlite_thread import SqliteThread
 from app.sessions.store import SessionConflict, StoreError
 
 _BUSY_SECONDS = 5.0
+_OPTIONS: Final[dict[str, Any]] = {
+    "connect_args": {"timeout": _BUSY_SECONDS},
+    "hide_parameters": True,  # an error goes to the log, and what was said must not
+}
+_ADD: Final = insert(schema.messages).on_conflict_do_nothing()
+
+_T = TypeVar("_T")
 
 
 class SqliteStore(SqlStore):
@@ -26,8 +38,10 @@ class SqliteStore(SqlStore):
 
     def __init__(self, engine: AsyncEngine, path: Path) -> None:
         super().__init__(engine)
+        self._thread = SqliteThread(_with_settings(create_engine(f"sqlite:///{path}", **_OPTIONS)))
         self._path = path
         self._inode = 0
+        self._journal = RunJournal(path)
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -36,12 +50,8 @@ class SqliteStore(SqlStore):
         Raises:
             StoreError: If it can't be created or read, or a newer gateway has written it.
         """
-        engine = create_async_engine(
-            f"sqlite+aiosqlite:///{path}",
-            connect_args={"timeout": _BUSY_SECONDS},
-            hide_parameters=True,  # an error goes to the log, and what was said must not
-        )
-        event.listen(engine.sync_engine, "connect", _configure)
+        engine = create_async_engine(f"sqlite+aiosqlite:///{path}", **_OPTIONS)
+        _with_settings(engine.sync_engine)
         store = cls(engine, path)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -53,6 +63,7 @@ class SqliteStore(SqlStore):
             os.close(descriptor)
             async with store._writing() as connection:
                 await connection.run_sync(migrate)
+            await store._close_abandoned_runs()
         except OSError as error:
             await engine.dispose()
             raise StoreError(f"The session store {path} can't be opened: {error.strerror}.") from error
@@ -67,15 +78,56 @@ class SqliteStore(SqlStore):
             raise StoreError(f"The session store {self._path} was moved or deleted while the gateway runs; restart it.")
         await super().ping()
 
+    @asynccontextmanager
+    async def noted(self, run: BegunRun) -> AsyncIterator[None]:
+        """Note it in this process's journal."""
+        with self._journal.noted(run):
+            yield
+
+    async def close(self) -> None:
+        """Close every connection, behind what was begun."""
+        self._journal.close()
+        await self._thread.close()
+        await super().close()
+
     @staticmethod
     def _insert(table: Table) -> Insert:
         return insert(table)
 
-    async def _guard(self, _connection: AsyncConnection, session_key: str, _fence: int) -> None:
+    async def _close_abandoned_runs(self) -> None:
+        abandoned = AbandonedJournals.beside(self._path)
+        try:
+            if abandoned.runs:
+                async with self._writing() as connection:
+                    runs = await interrupted.record(connection, abandoned.runs)
+                tell(runs)
+            abandoned.remove()
+        finally:
+            abandoned.release()
+
+    def _guarded(self, _connection: Connection, session_key: str, _fence: int) -> None:
         raise SessionConflict(session_key)  # nobody gives out sessions that are in a file
+
+    def _add(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
+        # Without a network between, one statement many times costs less than a large one made anew each time.
+        if not rows:
+            return 0
+        return connection.execute(_ADD, list(rows), execution_options={"preserve_rowcount": True}).rowcount
+
+    async def _read(self, work: Callable[[Connection], _T]) -> _T:
+        return await self._write(work)
+
+    async def _write(self, work: Callable[[Connection], _T]) -> _T:
+        async with translated():
+            return await self._thread.transacted(work)
 
     def _reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._writing()  # SQLite locks for what is done, not for what it is called
+
+
+def _with_settings(engine: Engine) -> Engine:
+    event.listen(engine, "connect", _configure)
+    return engine
 
 
 def _configure(connection: Any, _record: object) -> None:

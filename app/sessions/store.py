@@ -6,12 +6,21 @@ Owns the protocol and the values that cross it. Implementations: ``sqlite``, ``p
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from app.sessions.failures import FailureLedger
+from app.sessions.idempotency import IdempotencyRecords
+from app.sessions.interruption import BegunRun, InterruptedRun
 from app.sessions.leases import SessionLeases
 from app.sessions.message import Message
+from app.sessions.summary import SessionSummaries
+
+if TYPE_CHECKING:
+    from app.sessions.archive import SessionArchive
+    from app.sessions.history import History  # made of what is below
 
 
 class StoredMessage(msgspec.Struct, frozen=True):
@@ -70,12 +79,28 @@ class SessionStore(Protocol):
 
     Attributes:
         leases: Gives sessions out among all who share the store; ``None`` where one process has it for itself.
+        records: Keeps what was answered under which ``Idempotency-Key``.
+        failures: Counts failed authentications.
+        archive: Looks after what is stored.
+        summaries: Keeps what stands for the beginnings of long sessions.
     """
 
     @property
     def leases(self) -> SessionLeases | None: ...
 
-    async def history(self, session_key: str) -> list[StoredMessage]:
+    @property
+    def records(self) -> IdempotencyRecords: ...
+
+    @property
+    def failures(self) -> FailureLedger: ...
+
+    @property
+    def archive(self) -> SessionArchive: ...
+
+    @property
+    def summaries(self) -> SessionSummaries: ...
+
+    async def history(self, session_key: str) -> History:
         """Return the active branch of a session, oldest first; empty for a session never written."""
         ...
 
@@ -104,6 +129,7 @@ class SessionStore(Protocol):
         parent: str | None,
         messages: Sequence[Message],
         fence: int | None = None,
+        keyed: str | None = None,
     ) -> None:
         """Append messages behind ``parent`` and make the last of them the session's head, in one transaction.
 
@@ -115,10 +141,11 @@ class SessionStore(Protocol):
             parent: The id of the message to append to; another one than the head forks the conversation.
             messages: What is new, oldest first.
             fence: What ``SessionLeases.held`` gave; ``None`` where nobody else can have the session.
+            keyed: The ``Idempotency-Key`` that the run has. Its record tells then that the turn is stored.
 
         Raises:
             SessionConflict: If the head is no longer ``expected_head``, or the lease that ``fence`` stands for was
-                taken over; nothing is written then.
+                taken over, or the key was; nothing is written then.
         """
         ...
 
@@ -148,12 +175,56 @@ class SessionStore(Protocol):
         """Return one session, if there is one under the key."""
         ...
 
-    async def reset(self, session_key: str) -> SessionRecord | None:
-        """Begin a session anew: it has no messages then. Return it, or ``None`` when there is none."""
+    async def reset(self, session_key: str, *, fence: int | None = None) -> SessionRecord | None:
+        """Begin a session anew: it has no messages then. Return it, or ``None`` when there is none.
+
+        Runs of other processes that had the session or waited for it are stopped, and store nothing afterwards.
+
+        Args:
+            session_key: The session.
+            fence: What ``SessionLeases.held`` gave the run that wants this: then no run is stopped.
+
+        Raises:
+            SessionConflict: If the lease that ``fence`` stands for was taken over.
+        """
         ...
 
-    async def delete(self, session_key: str) -> bool:
-        """Remove a session and everything said in it. Return whether there was one."""
+    async def delete(self, session_key: str, *, unchanged_since: float | None = None) -> bool:
+        """Remove a session and everything said in it, and stop its runs as ``reset`` does.
+
+        Args:
+            session_key: Which session.
+            unchanged_since: Only if it hasn't changed since then, in seconds since 1970; its runs go on in any case.
+
+        Returns:
+            Whether there was one.
+        """
+        ...
+
+    async def revoke(self, session_key: str, why: str, run_id: str | None = None) -> list[str]:
+        """Stop the runs of a session, or one of them, in all processes that share the store.
+
+        They end with ``RunAborted`` and store nothing from now on. Where one process has the store for itself this does
+        nothing: it knows its runs.
+
+        Returns:
+            The ids of those that there were.
+        """
+        ...
+
+    def noted(self, run: BegunRun) -> AbstractAsyncContextManager[None]:
+        """Have it on record that a run is under way while the block lasts, so that it is found if its process dies.
+
+        Where there are ``leases``, they do that.
+        """
+        ...
+
+    async def interrupted(self, session_key: str) -> list[InterruptedRun]:
+        """Return the runs of a session that ended with their process, as far as they are remembered; newest first."""
+        ...
+
+    async def interrupted_run(self, run_id: str) -> InterruptedRun | None:
+        """Return what is remembered of a run that ended with its process."""
         ...
 
     async def verify(self) -> Verification:

@@ -54,6 +54,7 @@ DEFAULT_WAIT_SECONDS = 30.0
 MAX_KEY_BYTES: Final = 512
 """The longest idempotencyKey. It is the run's id, which all that is told of the run repeats."""
 
+_ABORTED: Final = "it was aborted over the WebSocket (chat.abort)"
 _STATUSES: Final[Mapping[How, Literal["ok", "error", "timeout"]]] = MappingProxyType(
     {"done": "ok", "failed": "error", "aborted": "timeout", "timed out": "timeout"}
 )
@@ -120,7 +121,7 @@ class AgentMethods:
         """Wait for a run, whichever door it came through; not longer than asked for."""
         run = self._background.get(params.run_id) or self._runs.active.get(params.run_id)
         if run is None:
-            raise MethodFailed("INVALID_REQUEST", f"there is no run {params.run_id[:100]!r}")
+            return await self._interrupted(params.run_id)
         seconds = DEFAULT_WAIT_SECONDS if params.timeout_ms is UNSET else params.timeout_ms / 1000
         started_at = _milliseconds(run.started_at)
         try:
@@ -135,6 +136,23 @@ class AgentMethods:
             ended_at=_milliseconds(ending.at),
             stop_reason=_STOP_REASONS.get(ending.how, UNSET),
             error=ending.message or UNSET,
+        )
+
+    async def _interrupted(self, run_id: str) -> AgentWaitResult:
+        """Tell of a run that ended with its process.
+
+        Raises:
+            MethodFailed: If there is none of that id.
+        """
+        run = await self._runs.interrupted(run_id)
+        if run is None:
+            raise MethodFailed("INVALID_REQUEST", f"there is no run {run_id[:100]!r}")
+        return AgentWaitResult(
+            run_id=run_id,
+            status="error",
+            started_at=_milliseconds(run.started_at),
+            ended_at=_milliseconds(run.found_at),
+            error="The run was interrupted: its process ended before it was done.",
         )
 
     async def send(self, params: ChatSendParams, caller: Caller) -> ChatSendResult:
@@ -161,13 +179,15 @@ class AgentMethods:
         """Stop the runs of a session, or one of them, whichever door they came through."""
         key = key_of(params.session_key, params.agent_id or "", self._current())
         if params.run_id is UNSET:
-            runs = self._runs.active.of_session(key)
+            stopped = await self._runs.abort(key, _ABORTED)
+        elif (run := self._runs.active.get(params.run_id)) is None:
+            stopped = await self._runs.abort_elsewhere(key, params.run_id, _ABORTED)
+        elif _is_in(run, key, params):
+            run.abort(_ABORTED)
+            stopped = [run.run_id]
         else:
-            run = self._runs.active.get(params.run_id)
-            runs = [run] if run is not None and _is_in(run, key, params) else []
-        for run in runs:
-            run.abort("it was aborted over the WebSocket (chat.abort)")
-        return ChatAbortResult(aborted=bool(runs), run_ids=[run.run_id for run in runs])
+            stopped = []
+        return ChatAbortResult(aborted=bool(stopped), run_ids=stopped)
 
     def _start(
         self, job: Job, events: AgentEvents | ChatEvents, caller: Caller, asked: bytes, text: str

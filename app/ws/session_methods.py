@@ -106,6 +106,8 @@ class SessionMethods:
             return SessionsDescribeResult(session=None)
         row = self._row(record)
         await self._add_words([row], params)
+        if not row.has_active_run and await self._was_interrupted(record):
+            row.status = "killed"
         return SessionsDescribeResult(session=row)
 
     async def preview(self, params: SessionsPreviewParams, _caller: Caller) -> SessionsPreviewResult:
@@ -233,6 +235,14 @@ class SessionMethods:
                 row.derived_title = title[:TITLE_CHARS]
             if params.include_last_message and excerpt.total:
                 row.last_message_preview = _last_words(excerpt)[:PREVIEW_CHARS]
+
+    async def _was_interrupted(self, record: SessionRecord) -> bool:
+        """Tell whether a run of the session has ended with its process since the session last changed."""
+        try:
+            runs = await self._store.interrupted(record.key)
+        except StoreError as error:
+            raise StoreUnavailable from error
+        return any(run.started_at > record.updated_at for run in runs)
 
     async def _record(self, key: str) -> SessionRecord | None:
         try:

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,11 +58,11 @@ class Served:
             )
         eventually(self._answers)
 
-    def begin(self) -> http.client.HTTPConnection:
-        """Ask the default agent something; return the connection on which the answer will come."""
+    def begin(self, more: Mapping[str, str] | None = None) -> http.client.HTTPConnection:
+        """Ask the default agent something, with more headers; return the connection on which the answer will come."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         body = json.dumps({"model": "zero", "messages": [{"role": "user", "content": "oi"}]})
-        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **(more or {})}
         connection.request("POST", "/v1/chat/completions", body, headers)
         return connection
 
@@ -266,3 +266,35 @@ def test_serves_without_a_stdout(tmp_path: Path, stdout: str) -> None:
         gateway.signal(signal.SIGTERM)
 
         assert 0 == gateway.process.wait(20)
+
+
+def test_runs_with_a_key_end_first(tmp_path: Path, upstream: FakeUpstream) -> None:
+    """Also where their clients have gone: what they answer is there for a repeat at the next start."""
+    with served(tmp_path, patient(upstream)) as gateway:
+        connection = gateway.begin({"Idempotency-Key": "k"})
+        exchange = upstream.wait()
+        connection.close()
+        gateway.signal(signal.SIGTERM)
+        eventually(gateway.stops)
+        exchange.release()
+        assert 0 == gateway.process.wait(20)
+    with served(tmp_path, patient(upstream)) as gateway:
+        response = (connection := gateway.begin({"Idempotency-Key": "k"})).getresponse()
+        answer = json.load(response)
+        connection.close()
+
+    assert ("done", "true") == (answer["choices"][0]["message"]["content"], response.getheader("Idempotent-Replayed"))
+    assert "Traceback" not in gateway.log.read_text()
+
+
+def test_runs_with_a_key_that_take_too_long(tmp_path: Path, upstream: FakeUpstream) -> None:
+    """They are stopped when the time is up, and hold nobody up."""
+    with served(tmp_path, patient(upstream, seconds=0.3)) as gateway:
+        connection = gateway.begin({"Idempotency-Key": "k"})
+        exchange = upstream.wait()
+        connection.close()
+        gateway.signal(signal.SIGTERM)
+        exchange.wait_closed()
+        assert 0 == gateway.process.wait(20)
+
+    assert "Traceback" not in gateway.log.read_text()

@@ -91,7 +91,7 @@ def test_completion_prints_a_script(tmp_path: Path, shell: str) -> None:
     ("typed", "offered"),
     [
         ("zero s", {"sessions", "status"}),
-        ("zero sessions ", {"list", "show", "reset", "delete", "verify"}),
+        ("zero sessions re", {"reset", "restore"}),
         ("zero agent --sess", {"--session-key"}),
     ],
 )

@@ -50,6 +50,10 @@ ONCE: Final[dict[str, GatewayError]] = {
     "RunAborted": errors.RunAborted("no"),
     "AnswerNotKept": errors.AnswerNotKept(),
     "SessionMovedOn": errors.SessionMovedOn(),
+    "SessionBusy": errors.SessionBusy(),
+    "SessionNotFound": errors.SessionNotFound("k"),
+    "BranchNotFound": errors.BranchNotFound("b"),
+    "MessageNotFound": errors.MessageNotFound("m", "after"),
     "StoreUnavailable afterwards": errors.StoreUnavailable(should_retry=False),
     "InternalError": errors.InternalError("req-1"),
 }

@@ -15,6 +15,7 @@ from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData
 
 from tests.contract import checks as checks  # registers them
+from tests.contract import stored_sessions
 from tests.contract.refusals import rightly_refused
 from tests.official import Json
 
@@ -34,6 +35,8 @@ def flatmap_body(context: HookContext, body: Any) -> st.SearchStrategy[Any]:
 
     Fields that are there stay as they are, so an invalid body stays invalid for the reason it was made for.
     """
+    if context.operation is not None and context.operation.label == stored_sessions.IMPORT:
+        return stored_sessions.often_right(body)
     if context.operation is None or context.operation.label != _CHAT or not isinstance(body, dict) or "stream" in body:
         return st.just(body)
     return st.sampled_from(_STREAMED).map(lambda fields: {**fields, **body})
@@ -56,7 +59,9 @@ def before_call(_context: HookContext, case: Case[Any], kwargs: Json) -> None:
 
     Otherwise all requests with the example's key would be taken for that example, and refused since they aren't. Done
     to what is sent, by requests' own hook for that: schemathesis judges a case that was changed as a faultless one.
+    The session that the contract shows is there for each request about one, whatever the requests before it did.
     """
+    stored_sessions.provide(case)
     for name, key in (case.headers or {}).items():
         if name.lower() == "idempotency-key" and isinstance(key, str) and _KEY.fullmatch(key):
             kwargs["auth"] = _Renamed(name, f"{key[:200].rstrip()}.{uuid4()}")
@@ -83,6 +88,8 @@ def filter_failure(_context: HookContext, failure: Failure, case: Case[Any], res
     """
     if not isinstance(failure, RejectedPositiveData) or response.status_code != 400:
         return True
+    if stored_sessions.rightly_refused(case):
+        return False
     error = json.loads(response.content)["error"]
     if rightly_refused(case.body, error["code"], error["param"]):
         return False

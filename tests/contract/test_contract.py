@@ -1,11 +1,13 @@
 """The gateway keeps its contract, as far as schemathesis can tell."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from tests.contract.gateways import SUBJECTS
 from tests.contract.run import CHAT, Verdict, run
+from tests.contract.stored_sessions import KEY
 from tests.live_gateway import LiveGateway
 
 EVENTS = "text/event-stream"
@@ -59,6 +61,10 @@ def test_every_operation_was_answered(verdict: Verdict) -> None:
     """No operation of the contract was left out."""
     paths = {answer.path for answer in verdict.answers if answer.status == 200}
     assert {CHAT, "/v1/models", "/v1/models/zero", "/healthz", "/readyz", "/openapi.json", "/openapi.yaml"} <= paths
+    shown = f"/v1/zero/sessions/{quote(KEY, safe='')}"
+    assert {"/v1/zero/sessions", "/v1/zero/sessions/export", "/v1/zero/sessions/import", shown} <= paths
+    assert {f"{shown}/{below}" for below in ("messages", "export", "reset", "branches")} <= paths
+    assert [path for path in paths if path.startswith(f"{shown}/branches/") and path.endswith("/restore")]
 
 
 def test_unknown_names_are_404_where_there_are_any(subject: str, verdict: Verdict) -> None:

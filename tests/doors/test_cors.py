@@ -50,7 +50,7 @@ def test_a_preflight_is_answered_before_authentication(open_to_pages: LiveGatewa
     reply = preflight(open_to_pages, origin, path)
     assert (reply.status, reply.body) == (204, b"")
     assert reply.header("access-control-allow-origin") == origin
-    assert reply.header("access-control-allow-methods") == "GET, POST"
+    assert reply.header("access-control-allow-methods") == "DELETE, GET, POST"
     assert reply.header("access-control-allow-headers") == SDK_HEADERS
     assert reply.header("access-control-max-age") == "60"
     assert reply.header("access-control-allow-credentials") is None

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app.sessions.leases import LEASE_SECONDS
 from tests.doors.client import CHAT, SECONDS, Reply, chat, post, user
 from tests.doors.sessions import KEY, agents
 from tests.doors.upstream import Upstream
@@ -278,16 +279,50 @@ class TestFailure:
 def test_the_gateway_stops_amid_a_run(
     start_gateway: Callable[..., LiveGateway], upstream: Upstream, named: Name
 ) -> None:
-    """A run without a client doesn't hold the process up; with it the records go."""
+    """The run ends, and its key is free at once."""
     live = start_gateway(agents(upstream))
-    chat(live, "kept", headers=named("done"))
     with upstream.held() as calls:
         with opened(live, "x", named("k")):
             call = calls.get(timeout=SECONDS)
         live.restart()
         call.wait_until_abandoned()
-    assert None is chat(live, "kept", headers=named("done")).header(REPLAYED)
+    assert None is chat(live, "y", headers=named("k")).header(REPLAYED)
     assert "Traceback" not in live.log
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_answers_outlive_the_process(
+    start_gateway: Callable[..., LiveGateway], upstream: Upstream, named: Name, streamed: bool
+) -> None:
+    """However it ended."""
+    live = start_gateway(agents(upstream))
+    before = len(upstream.calls)
+    replies = [chat(live, "x", headers=named("k"), stream=streamed)]
+    live.kill()
+    for _ in range(2):
+        live.restart()
+        replies.append(chat(live, "x", headers=named("k"), stream=streamed))
+
+    assert [replies[0].body] * 2 == [reply.body for reply in replies[1:]]
+    assert [None, "true", "true"] == [reply.header(REPLAYED) for reply in replies]
+    assert 1 == len(upstream.calls) - before
+
+
+def test_killed_amid_a_run(
+    start_gateway: Callable[..., LiveGateway], upstream: Upstream, named: Name, key: dict[str, str]
+) -> None:
+    """The repeat after a restart is run at once, for the process that had the key is seen to be dead; one turn."""
+    live = start_gateway(agents(upstream))
+    with upstream.held() as calls, ThreadPoolExecutor(1) as pool:
+        with opened(live, "x", {**named("k"), **key}):
+            calls.get(timeout=SECONDS).say("lost")
+            live.kill()
+        live.restart()
+        repeat = pool.submit(chat, live, "x", headers={**named("k"), **key})
+        calls.get(timeout=LEASE_SECONDS / 2).answer("done")
+        assert ("done", None) == (repeat.result().text, repeat.result().header(REPLAYED))
+    chat(live, "y", headers=key)
+    assert [("user", "x"), ("assistant", "done"), ("user", "y")] == upstream.last.conversation
 
 
 def test_keepalives_while_it_waits(start_gateway: Callable[..., LiveGateway], upstream: Upstream, named: Name) -> None:

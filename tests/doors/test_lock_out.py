@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -118,3 +120,21 @@ class TestLockOut:
         """With ``rateLimit.enabled: false`` nobody waits."""
         assert {self.models(gateway, "", WRONG).status for _ in range(30)} == {401}
         assert self.models(gateway, "").status == 200
+
+
+def test_a_restart_does_not_end_it(start_gateway: Callable[..., LiveGateway]) -> None:
+    """A lock-out is in the session store, too, and known again soon after the start."""
+    live = start_gateway(limited())
+    deadline = time.monotonic() + 20
+    while ask(live, "GET", "/readyz").status != 200:
+        assert time.monotonic() < deadline
+    assert [ask(live, "GET", "/v1/models", token=WRONG).status for _ in range(3)] == [401] * 3
+    with closing(sqlite3.connect(live.folder / "state" / "sessions.sqlite3")) as store:
+        while not store.execute("SELECT 1 FROM auth_failures WHERE locked_until > 0").fetchall():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    live.kill()
+    live.restart()
+    while ask(live, "GET", "/v1/models").status != 429:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

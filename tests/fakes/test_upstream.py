@@ -11,8 +11,22 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from tests.fakes.script import DONE, Close, Pause, Repeat, Reset, Script, chunk, completion, error, event, stream, words
-from tests.fakes.upstream import PATH, FakeUpstream
+from tests.fakes.script import (
+    DONE,
+    Close,
+    Json,
+    Pause,
+    Repeat,
+    Reset,
+    Script,
+    chunk,
+    completion,
+    error,
+    event,
+    stream,
+    words,
+)
+from tests.fakes.upstream import HELLO, PATH, FakeUpstream
 
 
 @pytest.fixture
@@ -23,10 +37,12 @@ def upstream() -> Iterator[FakeUpstream]:
 
 
 @contextmanager
-def ask(upstream: FakeUpstream, model: str = "m", path: str = PATH) -> Iterator[http.client.HTTPResponse]:
+def ask(
+    upstream: FakeUpstream, model: str = "m", path: str = PATH, **fields: Json
+) -> Iterator[http.client.HTTPResponse]:
     """Send a request and yield its response, unread."""
     with closing(http.client.HTTPConnection("127.0.0.1", upstream.port, timeout=5)) as connection:
-        connection.request("POST", path, json.dumps({"model": model}), {"X-Mine": "yes"})
+        connection.request("POST", path, json.dumps({"model": model, **fields}), {"X-Mine": "yes"})
         yield connection.getresponse()
 
 
@@ -44,10 +60,13 @@ def dial(upstream: FakeUpstream) -> socket.socket:
 
 
 def test_answers_well_until_told_otherwise(upstream: FakeUpstream) -> None:
-    """Without a script it streams a complete answer."""
-    with ask(upstream) as response:
+    """Without a script it gives a complete answer, streamed if it was asked to."""
+    with ask(upstream, stream=True) as response:
         assert (200, "text/event-stream") == (response.status, response.headers["content-type"])
         assert b"".join(words("Hello,", " wörld")) == response.read()
+    with ask(upstream) as response:
+        assert (200, "application/json") == (response.status, response.headers["content-type"])
+        assert completion(HELLO) == json.load(response)
 
 
 def test_records_requests(upstream: FakeUpstream) -> None:
@@ -79,7 +98,7 @@ def test_answers_several_requests_per_connection(upstream: FakeUpstream) -> None
     connection = http.client.HTTPConnection("127.0.0.1", upstream.port, timeout=5)
     for _ in range(2):
         connection.request("POST", PATH, '{"model": "m"}')
-        assert b"[DONE]" in connection.getresponse().read()
+        assert HELLO == json.load(connection.getresponse())["choices"][0]["message"]["content"]
     connection.close()
     assert 1 == upstream.accepted
     assert upstream.last.wait_closed() > 0

@@ -2,7 +2,7 @@
 
 Owns what a client may do, and what it remembers of each turn. docs/idempotency.md and docs/sessions.md have the rules:
 
-- A key is known to one process, so a keyed request is repeated at the same address, until that is known to be dead.
+- With a key a request may be repeated as often as one likes, at any gateway: its turn is there once.
 - Without a key, a request that comes again is recognised if its session still ends with it. So a client that is alone
   in its session may say ``x-stainless-retry-count``, wherever; one that shares it gives up.
 - After an error the session is as it was, unless the store itself had failed.
@@ -33,12 +33,17 @@ Sends: TypeAlias = Literal["last", "all", "window"]
 
 @dataclass
 class Turn:
-    """What was said, when, and what became of it; times by ``time.monotonic()``."""
+    """What was said, when, and what became of it; times by ``time.monotonic()``.
+
+    Attributes:
+        course: Each attempt that reached a gateway: when it began and ended, in seconds since the turn began, and how.
+    """
 
     text: str
     started: float = field(default_factory=time.monotonic)
     answered: float = 0.0
     answer: str | None = None
+    course: list[tuple[float, float, str]] = field(default_factory=list)
 
 
 class Answered(NamedTuple):
@@ -74,14 +79,12 @@ class _Request:
 
     Attributes:
         key: Its idempotency key, if it has one.
-        pinned: Where the process listens that may know the key.
         unsure: Whether an earlier attempt may have come through.
         repeats: How often it was sent again.
         over: Whether the client gives it up.
     """
 
     key: str
-    pinned: int | None = None
     unsure: bool = False
     repeats: int = 0
     over: bool = False
@@ -151,18 +154,22 @@ class Client(threading.Thread):
         body = {"model": "zero", "messages": messages, "stream": self._chance.random() < 0.6}
         state = _Request(key=f"{turn.text} {self._chance.getrandbits(64)}" if self._chance.random() < 0.4 else "")
         while not state.over and time.monotonic() < turn.started + TURN_SECONDS:
-            port = state.pinned or self._find(self._chance)
+            port = self._find(self._chance)
             if port is None:
                 time.sleep(0.05)
                 continue
             hastily = self._chance.random() < 0.12
+            began = time.monotonic() - turn.started
             outcome = self._attempt(port, body, self._headers(state), self._chance.randint(0, 4) if hastily else None)
+            if outcome != Broken("refused"):
+                turn.course.append((began, time.monotonic() - turn.started, _named(outcome)))
             if isinstance(outcome, Answered):
                 turn.answered, turn.answer = time.monotonic(), outcome.text
                 self.counts["answered"] += 1
                 self.counts["replayed"] += outcome.replayed
+                self.counts["answered by key, asked more than once"] += bool(state.key and state.repeats)
                 return
-            self._consider(state, outcome, port)
+            self._consider(state, outcome)
             time.sleep(self._chance.uniform(0, 0.2))
         self.counts["given up"] += 1
 
@@ -173,25 +180,22 @@ class Client(threading.Thread):
             headers["x-stainless-retry-count"] = str(state.repeats)
         return headers
 
-    def _consider(self, state: _Request, outcome: Failed | Broken, port: int) -> None:
-        """Decide whether to ask again, and whom."""
+    def _consider(self, state: _Request, outcome: Failed | Broken) -> None:
+        """Decide whether to ask again."""
         match outcome:
-            case Broken("refused") if not state.pinned:
-                return
             case Broken("refused"):
-                # The process that knew the key is dead, and its records with it.
-                state.pinned, state.key = None, ""
+                return
             case Broken(how):
                 self.counts[how] += 1
                 state.unsure = True
-                state.pinned = port if state.key else None
                 state.over = how == "aborted" and self._chance.random() < 0.3
             case Failed(status, code):
                 self.counts[f"{status} {code}"] += 1
-                # Who asks a process for a key hears of the run that has it.
+                # Who asks for a key hears of the run that has it.
                 state.unsure = not outcome.certain or (state.unsure and not state.key)
-                state.pinned = port if state.key and state.unsure else None
-        state.over |= state.unsure and not self._alone and state.pinned is None
+                # The turn is there, and its answer isn't: it will not be run again.
+                state.over = code == "idempotent_answer_not_kept"
+        state.over |= state.unsure and not self._alone and not state.key
         if not state.over:
             state.repeats += 1
             self.counts["retries"] += 1
@@ -211,6 +215,16 @@ class Client(threading.Thread):
             return Broken("connection lost")
         finally:
             connection.close()
+
+
+def _named(outcome: Outcome) -> str:
+    match outcome:
+        case Answered():
+            return "answered"
+        case Failed(_, code):
+            return code
+        case Broken(how):
+            return how
 
 
 def ask(

@@ -25,17 +25,19 @@ class Replica:
     Args:
         folder: An empty folder for its configuration, state and log.
         config: Its configuration.
+        app: What is served.
 
     Attributes:
         kills: How often it was killed so far.
         killed_at: When it was killed last, by ``time.monotonic()``.
     """
 
-    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, config: Mapping[str, Any], app: str = "app:gateway") -> None:
         folder.mkdir()
         self._folder = folder
         self._config = config
-        self._live: LiveGateway | None = LiveGateway(folder, config)
+        self._app = app
+        self._live: LiveGateway | None = LiveGateway(folder, config, app=app)
         self.kills = 0
         self.killed_at = 0.0
 
@@ -62,7 +64,7 @@ class Replica:
 
     def start(self) -> None:
         """Start again, on another port, with the same state."""
-        self._live = LiveGateway(self._folder, self._config)
+        self._live = LiveGateway(self._folder, self._config, app=self._app)
 
     def stop(self) -> None:
         """End the process in good order, if there is one."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,25 @@ def test_what_the_model_cannot_do_is_refused_by_name(live: LiveGateway, fields: 
     with refusal.value as response:
         error = json.load(response)["error"]
     assert (400, param, "unsupported_parameter") == (response.status, error["param"], error["code"])
+
+
+def test_the_model_sums_up_a_long_session(tmp_path: Path) -> None:
+    """It is asked for a summary like any other, and its own words are stored; how good they are is not for a test."""
+    config = json5.loads(EXAMPLE.read_text())
+    config["session"] = {"compaction": {"mode": "model", "model": "local/smollm2", "timeoutSeconds": 80}}
+    config["agents"] = {"list": [{"id": "main", "model": "echo/echo", "contextTokens": 1_400}]}
+    told = "The garden has a bench, a well and two old pear trees; in spring the gate is painted green."
+    talk = [{"role": role, "content": f"{at}. {told}"} for at in range(12) for role in ("user", "assistant")]
+    with LiveGateway(tmp_path, config, environ={"ZERO_GATEWAY_TOKEN": TOKEN}) as gateway:
+        for before in ([], talk):
+            said = [*before, {"role": "user", "content": "oi"}]
+            with urllib.request.urlopen(ask(gateway, messages=said, user="u", max_tokens=700), timeout=90) as response:
+                assert 200 == response.status
+        assert "no summary" not in gateway.log
+        with closing(sqlite3.connect(next(tmp_path.rglob("sessions.sqlite3")))) as store:
+            written = store.execute("SELECT model, length(text) FROM summaries").fetchall()
+    assert written
+    assert all(model == "local/smollm2" and length > 0 for model, length in written)
 
 
 def test_a_prompt_beyond_the_context_is_the_clients_error(live: LiveGateway) -> None:

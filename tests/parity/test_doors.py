@@ -142,7 +142,9 @@ def through(case: Case, name: str, live: LiveGateway, upstream: FakeUpstream) ->
     key = new_key()
     found = DOORS[name](live, case.turn._replace(session_key=case.turn.session_key.replace("{key}", key)))
     asked = upstream.last.json if upstream.exchanges else {}
-    asked.pop("stream_options", None)  # a matter of the client's own, and only a streaming one's
+    # Whether it streams is the client's own matter: only plain HTTP doesn't.
+    asked.pop("stream_options", None)
+    asked.pop("stream", None)
     return found, key, asked
 
 

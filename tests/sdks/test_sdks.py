@@ -22,12 +22,23 @@ Change: TypeAlias = Callable[[dict[str, Any]], object]
 
 OPERATIONS: Final = {
     "createChatCompletion",
+    "deleteSession",
+    "deleteSessions",
+    "exportSession",
+    "exportSessions",
     "getContractJson",
     "getContractYaml",
     "getHealth",
     "getReadiness",
+    "importSessions",
     "listModels",
+    "listSessionBranches",
+    "listSessionMessages",
+    "listSessions",
+    "resetSession",
+    "restoreSessionBranch",
     "retrieveModel",
+    "retrieveSession",
 }
 # What the Python generator calls a schema without a name of its own. The TypeScript generator only numbers, and only
 # names that were taken.

@@ -91,8 +91,8 @@ class PostgresqlPlace:
         return int(found[0][0])
 
     def cut(self) -> None:
-        """End every connection of the gateway's, as a restart of the server would."""
+        """End every connection of the gateway's, as a restart of the server would: when this returns they are gone."""
         self.server.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'zero-gateway' "
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'zero-gateway' "
             f"AND datname = '{self.name}'"
         )

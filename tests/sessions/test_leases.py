@@ -14,9 +14,9 @@ import pytest
 from app.errors import RateLimited
 from app.runs.lanes import MAX_WAITING, Lanes
 from app.sessions import turns
-from app.sessions.leases import SessionLeases
+from app.sessions.leases import LEASE_SECONDS, SessionLeases
+from app.sessions.news import News
 from app.sessions.store import SessionConflict, SessionStore, StoreError
-from app.sessions.turns import Turns
 from tests.sessions.place import Place, PostgresqlPlace
 from tests.sessions.talk import KEY, append, written
 from tests.unit.conversation import user
@@ -153,6 +153,21 @@ def test_first_come_first_served(place: Place) -> None:
     play(place, scenario)
 
 
+def test_all_at_once(place: Place) -> None:
+    """Runs that come to one process at the same moment keep their order, whatever connections they enter through."""
+
+    async def scenario(desk: Desk) -> None:
+        desk.leases = desk.leases[:1]
+        names = [str(number) for number in range(40)]
+        for name in names:
+            desk.want(name)
+            desk.done[name].set()
+        await asyncio.gather(*desk.tasks.values())
+        assert names == desk.had
+
+    play(place, scenario)
+
+
 async def _true(found: bool) -> bool:
     return found
 
@@ -260,10 +275,10 @@ def test_crowd(place: Place) -> None:
 def test_without_news(database: PostgresqlPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where notifications don't arrive, as behind some poolers, those who wait look by themselves."""
 
-    async def deaf(_turns: Turns) -> None:
+    async def deaf(_news: News) -> None:
         """Hear nothing."""
 
-    monkeypatch.setattr(Turns, "_listen", deaf)
+    monkeypatch.setattr(News, "_listen", deaf)
     monkeypatch.setattr(turns, "LOOK_SECONDS", 0.05)
 
     async def scenario(desk: Desk) -> None:
@@ -329,9 +344,12 @@ async def _busy(place: PostgresqlPlace) -> int:
 
 HOLDER = """
 import asyncio, sys
+from app.sessions import owner
 from app.sessions.postgresql import PostgresqlStore
 
 async def main() -> None:
+    if sys.argv[3]:
+        owner.machine = lambda: sys.argv[3]
     store = await PostgresqlStore.open(sys.argv[1])
     async with store.leases.held(sys.argv[2]) as fence:
         print(fence, flush=True)
@@ -342,11 +360,11 @@ asyncio.run(main())
 
 
 def test_a_process_that_died(database: PostgresqlPlace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The session of a process that was killed is free once its lease has expired, and not before."""
+    """The session of a process on another machine is free once its lease has expired, and not before."""
     monkeypatch.setattr(turns, "LOOK_SECONDS", 0.05)
 
     async def scenario(desk: Desk) -> None:
-        command = [sys.executable, "-c", HOLDER, database.setting, KEY]
+        command = [sys.executable, "-c", HOLDER, database.setting, KEY, "elsewhere"]
         process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
         assert process.stdout is not None
         fence = int(await process.stdout.readline())
@@ -361,20 +379,68 @@ def test_a_process_that_died(database: PostgresqlPlace, monkeypatch: pytest.Monk
     play(database, scenario)
 
 
+def test_a_process_of_this_machine_that_died(database: PostgresqlPlace) -> None:
+    """Its sessions needn't wait for that: it is seen that it is dead, before its lease expires."""
+
+    async def scenario(desk: Desk) -> None:
+        command = [sys.executable, "-c", HOLDER, database.setting, KEY, ""]
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
+        await process.stdout.readline()
+        await desk.queued("a")
+        assert [] == desk.inside
+        process.kill()
+        await process.wait()
+        async with asyncio.timeout(LEASE_SECONDS / 2):
+            await alone(desk, "a")
+
+    play(database, scenario)
+
+
 def test_leases_are_renewed(database: PostgresqlPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run may take longer than a lease: its process renews it, and nobody takes the session over."""
-    monkeypatch.setattr(turns, "LEASE_SECONDS", 0.4)
+    monkeypatch.setattr(turns, "LEASE_SECONDS", 1.0)
+    monkeypatch.setattr(turns, "BEAT_SECONDS", 0.1)
     monkeypatch.setattr(turns, "LOOK_SECONDS", 0.05)
 
     async def scenario(desk: Desk) -> None:
         await desk.queued("a")
         await desk.queued("b")
         began = time.monotonic()
-        while time.monotonic() - began < 1.5:
+        while time.monotonic() - began < 2.5:
             await asyncio.sleep(0.05)
             assert ["a"] == desk.inside
         await desk.leave("a")
         await alone(desk, "b")
+
+    play(database, scenario)
+
+
+def test_who_waits(database: PostgresqlPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its place would soon be free if its process died; while it lives, it is renewed in time, as is the session."""
+    monkeypatch.setattr(turns, "WAITING_SECONDS", 1.0)
+    monkeypatch.setattr(turns, "WAITING_BEAT_SECONDS", 0.1)
+    lasting = "SELECT id FROM turns WHERE expires_at > clock_timestamp() + interval '5 seconds'"
+
+    async def scenario(desk: Desk) -> None:
+        # Both processes have something already, and their next sign of life is some seconds away.
+        await desk.queued("a")
+        desk.want("x", "agent:main:x")
+        await until(lambda: _equal(desk.standing(), 2))
+        await desk.queued("b")
+        await desk.queued("c")
+        assert 2 == len(database.execute(lasting))
+        began = time.monotonic()
+        while time.monotonic() - began < 3:
+            await asyncio.sleep(0.1)
+            assert ["a", "x"] == sorted(desk.inside)
+            assert 4 == await desk.standing()
+            assert [] == database.execute("SELECT id FROM turns WHERE expires_at < clock_timestamp()")
+        for name, before in (("b", "a"), ("c", "b")):
+            await desk.leave(before)
+            await until(lambda: _true(name in desk.inside))  # noqa: B023 - it is awaited here
+            await until(lambda: _found(database, f"{lasting} AND session_key = '{KEY}'"))
+        assert ["a", "x", "b", "c"] == desk.had
 
     play(database, scenario)
 
@@ -418,9 +484,9 @@ def test_taking_over_waits_for_a_turn_that_is_being_stored(database: PostgresqlP
 
             async with slow.leases.held(KEY) as fence:
                 assert fence is not None
+                database.execute("UPDATE turns SET expires_at = clock_timestamp() - interval '1 second'")
                 async with slow._writing() as connection:
                     await slow._guard(connection, KEY, fence)
-                    database.execute("UPDATE turns SET expires_at = clock_timestamp() - interval '1 second'")
                     over = asyncio.create_task(take_over())
                     blocked = "SELECT 1 FROM pg_locks WHERE NOT granted"
                     await until(lambda: _found(database, blocked))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
+from types import coroutine
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+from psycopg import waiting
 
 from app.application import Gateway
 from app.config import ConfigError, load
@@ -18,6 +22,7 @@ from app.machinery import session_store
 from app.sessions import postgresql
 from app.sessions.deferred import DeferredStore, open_postgresql
 from app.sessions.postgresql import POOL_SIZE
+from app.sessions.sql import SqlStore
 from app.sessions.store import StoreError
 from tests.cli.command import zero
 from tests.sessions.place import PostgresqlPlace
@@ -60,11 +65,11 @@ def test_a_connection_that_breaks_at_work(database: PostgresqlPlace) -> None:
             head = await store.history(KEY)
             async with store._writing() as other:
                 await other.exec_driver_sql("SELECT * FROM zero.sessions FOR UPDATE")
-                waiting = asyncio.create_task(append(store, user("b"), behind=head))
+                blocked = asyncio.create_task(append(store, user("b"), behind=head))
                 await settle(lambda: bool(database.execute(BLOCKED)))
                 database.execute(f"SELECT pg_terminate_backend(pid) FROM ({BLOCKED}) AS found")
                 with pytest.raises(StoreError):
-                    await waiting
+                    await blocked
             assert ["user: a"] == await written(store)
             await append(store, user("c"), behind=head)
             assert ["user: a", "user: c"] == await written(store)
@@ -81,16 +86,64 @@ def test_cancelled_at_work(database: PostgresqlPlace) -> None:
             head = await store.history(KEY)
             async with store._writing() as other:
                 await other.exec_driver_sql("SELECT * FROM zero.sessions FOR UPDATE")
-                waiting = asyncio.create_task(append(store, user("b"), behind=head))
+                blocked = asyncio.create_task(append(store, user("b"), behind=head))
                 await settle(lambda: bool(database.execute(BLOCKED)))
-                waiting.cancel()
+                blocked.cancel()
                 with pytest.raises(asyncio.CancelledError):
-                    await waiting
+                    await blocked
             await settle(lambda: database.connections("idle in transaction") == 0)
             assert 0 == store._engine.pool.checkedout()  # type: ignore[attr-defined] # a pool of this kind counts
             assert ["user: a"] == await written(store)
 
     asyncio.run(scenario())
+
+
+@coroutine
+def cancelled(asking: Coroutine[Any, Any, None], moment: int) -> Generator[Any, None, bool]:
+    """Have the task be cancelled when it waits for something for that many times; return whether it came to that."""
+    task = asyncio.current_task()
+    assert task is not None
+    steps, error = asking.__await__(), None
+    while True:
+        try:
+            waited = steps.send(None) if error is None else steps.throw(error)
+        except StopIteration:
+            return False
+        except asyncio.CancelledError:
+            return True
+        moment -= 1
+        if not moment:
+            task.cancel()
+        try:
+            yield waited
+            error = None
+        except BaseException as thrown:  # whatever it is, it is for those who wait
+            error = thrown
+
+
+@pytest.mark.parametrize("writing", [False, True], ids=["reading", "writing"])
+def test_cancelled_at_any_moment(
+    database: PostgresqlPlace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, writing: bool
+) -> None:
+    """However early a request is cancelled, its connection comes back, and none is left to be collected."""
+    # The driver lets others have a go where it needn't wait, if it has been busy for long; here it always does.
+    monkeypatch.setattr(waiting, "MAX_BUSY_TIME", 0.0)
+
+    async def ask(store: SqlStore) -> None:
+        async with store._writing() if writing else store._reading() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+
+    async def scenario() -> None:
+        async with database.opened() as store:
+            moment = 1
+            while await asyncio.create_task(cancelled(ask(store), moment)):
+                moment += 1
+            assert moment > 3
+            gc.collect()  # a connection that is lost says so
+
+    with caplog.at_level(logging.WARNING, "sqlalchemy.pool"):
+        asyncio.run(scenario())
+    assert [] == caplog.messages
 
 
 def test_the_pool_is_bounded(database: PostgresqlPlace) -> None:

@@ -112,7 +112,8 @@ def test_conflict_over_a_new_session(place: Place) -> None:
         async with place.opened() as store:
             with pytest.raises(SessionConflict):
                 await store.append(KEY, "main", "r", expected_head="sha256:0", parent=None, messages=[user("a")])
-            assert (None, []) == (await store.session(KEY), await store.history(KEY))
+            assert await store.session(KEY) is None
+            assert [] == await store.history(KEY)
             await append(store, user("a"))
             assert ["user: a"] == await written(store)
 
@@ -279,7 +280,8 @@ def test_delete(place: Place) -> None:
             await append(store, user("b"), behind=before, fork_at=0)
             await append(store, user("c"), key="agent:main:other")
             assert await store.delete(KEY)
-            assert (None, []) == (await store.session(KEY), await store.history(KEY))
+            assert await store.session(KEY) is None
+            assert [] == await store.history(KEY)
             with pytest.raises(SessionConflict):
                 await append(store, user("late"), behind=before)
         assert [("agent:main:other",)] == place.execute("SELECT session_key FROM messages")
@@ -367,6 +369,7 @@ DAMAGE = [
     ("UPDATE messages SET parent = NULL WHERE role = 'assistant'", "its place"),
     ("DELETE FROM messages WHERE role = 'user'", "the message before it is not there"),
     ("DELETE FROM messages WHERE role = 'assistant'", "the session ends with this message"),
+    ("DELETE FROM sessions WHERE true", "the session that it belongs to is not there"),
 ]
 
 
@@ -380,7 +383,8 @@ def test_verify(place: Place, damage: str, problem: str) -> None:
             await append(store, user("b"), assistant("B"), key="agent:main:other")
             sound = await store.verify()
             assert (2, 4, ()) == (sound.sessions, sound.messages, sound.faults)
-            place.execute(f"{damage} AND session_key = '{KEY}'")
+            column = "key" if "FROM sessions" in damage else "session_key"
+            place.execute(f"{damage} AND {column} = '{KEY}'")
             found = await store.verify()
         assert [KEY] == [fault.session_key for fault in found.faults]
         assert problem in found.faults[0].problem

@@ -48,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "client",
         "config",
         "contract.frames",
+        "contract.message_form",
         "engines",
         "errors",
         "machinery",

@@ -1,7 +1,7 @@
 """The engine that asks an OpenAI-compatible service, for a stream or an answer in one piece, as its client asked.
 
 Owns the life of the connection to the upstream. What it is asked is made by ``request``, what comes back is read by
-``sse_reader`` and ``chunk``, what goes wrong is named by ``failure``.
+``chunk_reader`` and ``chunk``, what goes wrong is named by ``failure``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import io
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, cast
@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from app.engines.upstream.chunk import UpstreamErrorEvent, event_of
+from app.engines.upstream.chunk_reader import ChunkReader
 from app.engines.upstream.every_choice import every_choice
 from app.engines.upstream.failure import failure_of_error, failure_of_response
 from app.engines.upstream.remote_image import RemoteImages
 from app.engines.upstream.request import body_of, wants_sound
-from app.engines.upstream.sse_reader import SSEReader
-from app.errors import EngineFailed
+from app.errors import EngineFailed, GatewayError
 from app.large.aside import LARGE, aside, aside_if
 from app.runs.event import Event
 from app.runs.turn import Turn
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 10.0
 _MAX_ERROR_BYTES: Final = 64 * 1024
 _MAX_COMPLETION_BYTES: Final = 32 * 1024 * 1024
-_DONE: Final = b"[DONE]"
 _END_SECONDS: Final = 0.05
 _ACCEPTED: Final = {True: {"accept": "text/event-stream"}, False: {"accept": "application/json"}}
 
@@ -82,6 +81,10 @@ class UpstreamEngine:
         """See ``Engine``. The upstream's connection is closed at once when the iterator is."""
         return self._answer(turn) if self._images is None else self._with_images(turn, self._images)
 
+    def batches(self, turn: Turn) -> AsyncIterator[Event | list[Event]]:
+        """See ``Batching``: what one read of the connection has brought comes at once."""
+        return self._read_batches(turn) if turn.choices == 1 and self._images is None else self.run(turn)
+
     def _answer(self, turn: Turn) -> AsyncIterator[Event]:
         return self._ask(turn) if turn.choices == 1 else every_choice(turn, self._ask, self._one_only)
 
@@ -94,42 +97,53 @@ class UpstreamEngine:
 
     async def _ask(self, turn: Turn) -> AsyncIterator[Event]:
         """Send one request and yield what comes back."""
+        async with contextlib.aclosing(cast("AsyncGenerator[list[Event], None]", self._read_batches(turn))) as batches:
+            async for batch in batches:
+                for event in batch:
+                    yield event
+
+    async def _read_batches(self, turn: Turn) -> AsyncIterator[list[Event]]:
+        """Send one request and yield what each read brings."""
         endpoint = await self._endpoint()
         streamed = turn.growing or (self._always_stream and not wants_sound(turn))
-        with self._failures_named():
-            async with self._session().post(
+        try:
+            # Awaited by itself: as a context manager the request would keep what it was made with for the whole stream.
+            response = await self._session().post(
                 f"{endpoint.base_url.rstrip('/')}/chat/completions",
                 data=await _body(turn, streamed=streamed),
                 headers={"content-type": "application/json", **_ACCEPTED[streamed], **endpoint.headers},
                 allow_redirects=False,
-            ) as response:
+            )
+            async with response:
                 if response.status != 200:
                     error = await _read(response, _MAX_ERROR_BYTES)
                     raise failure_of_response(
                         self._provider, response.status, error, response.headers.get("retry-after")
                     )
-                if response.content_type == "text/html":
+                # aiohttp's own reading of it takes 1.5 KiB for as long as the response is there.
+                media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+                if media_type == "text/html":
                     raise EngineFailed(
                         f"The provider {self._provider!r} answered with a web page: check its baseUrl.",
                         code="upstream_invalid_response",
                     )
-                if response.content_type == "application/json":
-                    yield await event_of(await _read(response, _MAX_COMPLETION_BYTES), whole=True)
+                if media_type == "application/json":
+                    yield [await event_of(await _read(response, _MAX_COMPLETION_BYTES), whole=True)]
                     return
-                reader = SSEReader()
-                async for data in response.content.iter_any():
-                    ready = reader.feed(data)
-                    last = len(ready) - 1
-                    for position, item in enumerate(ready):
-                        if item == _DONE:
-                            await _to_the_end(response)
-                            return
-                        event = await event_of(item, whole=False)
-                        event.more = position < last
-                        yield event
-                for item in reader.end():
-                    if item != _DONE:
-                        yield await event_of(item, whole=False)
+                chunks = ChunkReader()
+                while not chunks.over:
+                    chunks.feed(await response.content.readany())
+                    while chunks.ready:
+                        yield await chunks.large() if chunks.is_large else chunks.batch()
+                if chunks.done:
+                    await _to_the_end(response)
+        except GatewayError:
+            raise
+        except Exception as problem:
+            failure = self._failure_of(problem)
+            if failure is None:
+                raise
+            raise failure from problem
 
     def warm_up(self) -> None:
         """Import the HTTP client off the event loop, so that the first run needn't."""
@@ -138,31 +152,30 @@ class UpstreamEngine:
     async def close(self) -> None:
         """See ``Engine``: the session belongs to the registry."""
 
-    @contextlib.contextmanager
-    def _failures_named(self) -> Iterator[None]:
-        """Turn what aiohttp raises, and errors inside a stream, into the gateway's own failures."""
+    def _failure_of(self, problem: Exception) -> GatewayError | None:
+        """Return the gateway's own failure for what aiohttp raises, and for an error inside a stream."""
         import aiohttp
 
-        try:
-            yield
-        except UpstreamErrorEvent as error:
-            raise failure_of_error(self._provider, 0, error.fields) from None
-        except (aiohttp.ConnectionTimeoutError, aiohttp.ServerTimeoutError) as problem:
-            raise EngineFailed(
-                f"The provider {self._provider!r} could not be reached within {CONNECT_SECONDS:g} s.",
-                status=504,
-                code="upstream_timeout",
-            ) from problem
-        except aiohttp.ClientConnectorError as problem:
-            raise EngineFailed(
-                f"The provider {self._provider!r} can't be reached: {_why(problem)}.",
-                code="upstream_unreachable",
-            ) from problem
-        except aiohttp.ClientError as problem:
-            raise EngineFailed(
-                f"The connection to the provider {self._provider!r} broke off ({type(problem).__name__}).",
-                code="upstream_connection_lost",
-            ) from problem
+        match problem:
+            case UpstreamErrorEvent():
+                return failure_of_error(self._provider, 0, problem.fields)
+            case aiohttp.ConnectionTimeoutError() | aiohttp.ServerTimeoutError():
+                return EngineFailed(
+                    f"The provider {self._provider!r} could not be reached within {CONNECT_SECONDS:g} s.",
+                    status=504,
+                    code="upstream_timeout",
+                )
+            case aiohttp.ClientConnectorError():
+                return EngineFailed(
+                    f"The provider {self._provider!r} can't be reached: {_why(problem)}.",
+                    code="upstream_unreachable",
+                )
+            case aiohttp.ClientError():
+                return EngineFailed(
+                    f"The connection to the provider {self._provider!r} broke off ({type(problem).__name__}).",
+                    code="upstream_connection_lost",
+                )
+        return None
 
 
 def _why(problem: aiohttp.ClientConnectorError) -> str:

@@ -15,6 +15,8 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 class SSEReader:
     """Splits a byte stream into the ``data`` of its events."""
 
+    __slots__ = ("_data", "_rest", "_size")
+
     def __init__(self) -> None:
         self._rest = bytearray()
         self._data: list[bytes] = []

@@ -130,6 +130,24 @@ def test_windows(model: str, bound: int | None, expected: Window | None, place: 
     assert expected == only(config).windows.get(model_ref(model))
 
 
+@pytest.mark.parametrize("mode", ["model", "off"])
+def test_the_window_of_the_model_that_sums_up(mode: str) -> None:
+    """It is known to every agent, and bounded like the agent's own models."""
+    config = decode(
+        {
+            "session": {"compaction": {"mode": mode, "model": "local/smollm2"}},
+            "agents": {"list": [{"id": "a"}, {"id": "b", "contextTokens": 1_000}]},
+        }
+    )
+    found = [profile.windows for profile in agent_profiles(config).values()]
+    local, echo = ModelRef("local", "smollm2"), ModelRef("echo", "echo")
+    on = mode == "model"
+    assert [
+        {local: Window(4_096)} if on else {},
+        {echo: Window(1_000)} | ({local: Window(1_000)} if on else {}),
+    ] == found
+
+
 def test_the_local_model_s_window() -> None:
     """The configuration knows what the child process is started with."""
     assert BUILT_IN_WINDOWS["local/smollm2"] == CONTEXT_TOKENS // SLOTS

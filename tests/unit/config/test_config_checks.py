@@ -450,6 +450,17 @@ def test_idle_minutes_need_a_mode(mode: str) -> None:
     )
 
 
+def test_the_summarising_model_is_one_there_is() -> None:
+    """Whether compaction is on or not, a model that nobody has is a mistake."""
+    for mode in ("off", "model"):
+        check(decode({"session": {"compaction": {"mode": mode, "model": "local/smollm2"}}}))
+        message = message_for({"session": {"compaction": {"mode": mode, "model": "lokal/smollm2"}}})
+        assert message == (
+            'session.compaction.model: the provider "lokal" is neither built in nor in models.providers. '
+            'Did you mean "local"?'
+        )
+
+
 @pytest.mark.parametrize("trigger", ["/new session", " /new", "/new\n", "\t"])
 def test_a_reset_trigger_is_one_word(trigger: str) -> None:
     """A command with a blank in it could never be recognised."""

@@ -37,7 +37,7 @@ PROVIDER: KeyPath = ("models", "providers", "p")
         ((*CHAT, "strictmodel"), True, f'{dotted(CHAT)}.strictmodel: unknown key. Did you mean "strictModel"?'),
         ((*CHAT, "strict_model"), True, f'{dotted(CHAT)}.strict_model: unknown key. Did you mean "strictModel"?'),
         (("session", "qqq"), 1, ('session.qqq: unknown key. Known here: '
-                                '"pinnedTurns", "reset", "resetTriggers", "store".')),
+                                '"compaction", "pinnedTurns", "reset", "resetTriggers", "retentionDays", "store".')),
         (("agents", "list", 0, "i.d"), 1, 'agents.list[0]["i.d"]: unknown key. Did you mean "id"?'),
         ((*PROVIDER, "url"), "x", 'models.providers.p.url: unknown key. Did you mean "baseUrl"?'),
         (("models", "providers", "a/b"), {}, ('models.providers["a/b"].baseUrl: the key is missing. '

@@ -54,8 +54,10 @@ def test_the_empty_configuration_has_the_documented_defaults() -> None:
         "session": {
             "store": "sqlite",
             "pinnedTurns": 1,
+            "compaction": {"mode": "off", "model": None, "instructions": None, "timeoutSeconds": 60.0},
             "reset": {"mode": "none", "atHour": 4, "idleMinutes": None},
             "resetTriggers": ["/new", "/reset"],
+            "retentionDays": None,
         },
     }
 

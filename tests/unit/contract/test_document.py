@@ -44,6 +44,17 @@ def test_operations(loaded: Document) -> None:
         ("createChatCompletion", "POST", "/v1/chat/completions"),
         ("listModels", "GET", "/v1/models"),
         ("retrieveModel", "GET", "/v1/models/{model}"),
+        ("listSessions", "GET", "/v1/zero/sessions"),
+        ("deleteSessions", "DELETE", "/v1/zero/sessions"),
+        ("exportSessions", "GET", "/v1/zero/sessions/export"),
+        ("importSessions", "POST", "/v1/zero/sessions/import"),
+        ("retrieveSession", "GET", "/v1/zero/sessions/{key}"),
+        ("deleteSession", "DELETE", "/v1/zero/sessions/{key}"),
+        ("listSessionMessages", "GET", "/v1/zero/sessions/{key}/messages"),
+        ("exportSession", "GET", "/v1/zero/sessions/{key}/export"),
+        ("resetSession", "POST", "/v1/zero/sessions/{key}/reset"),
+        ("listSessionBranches", "GET", "/v1/zero/sessions/{key}/branches"),
+        ("restoreSessionBranch", "POST", "/v1/zero/sessions/{key}/branches/{branch}/restore"),
         ("getHealth", "GET", "/healthz"),
         ("getReadiness", "GET", "/readyz"),
         ("getContractJson", "GET", "/openapi.json"),
@@ -58,7 +69,7 @@ def test_public_operations(loaded: Document) -> None:
 
 
 def test_body(loaded: Document) -> None:
-    """Only a chat completion has a body, which is the generated struct."""
+    """Only a chat completion has a body of JSON, which is the generated struct."""
     bodies = {o.id: o.body for o in loaded.operations if o.body}
     assert {"createChatCompletion": CreateChatCompletionRequest} == bodies
 

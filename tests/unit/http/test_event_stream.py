@@ -52,6 +52,37 @@ def chunks(data: bytes) -> list[Any]:
     return [json.loads(one.removeprefix(b"data: ")) for one in frames[:-2]]
 
 
+class TestIdentity:
+    """What is the same in every chunk is written anew only when it changes."""
+
+    def test_what_is_around_the_choices(self) -> None:
+        """Tier and fingerprint are those of each event, and no text of the client's can be taken for the choices."""
+        wire = Wire()
+        model = 'a"choices":[]\u2028b'
+
+        async def main() -> None:
+            out = EventStream(wire.send, id="x", created=7, model=model, include_usage=True, keepalive=0)
+            first, second, third, fourth = (text_event(word) for word in ("a\u2028", "b", "c", "d"))
+            first.system_fingerprint = second.system_fingerprint = "f"
+            second.service_tier, third.obfuscation = "flex", "pad"
+            for event in (first, second, third, fourth):
+                await out.on_event(event)
+            await out.finish(USAGE)
+
+        asyncio.run(main())
+        *said, _usage = chunks(wire.text)
+        same = {"id": "x", "created": 7, "model": model, "object": "chat.completion.chunk", "usage": None}
+        assert [same] * 4 == [{name: chunk[name] for name in same} for chunk in said]
+        assert ["a\u2028", "b", "c", "d"] == [chunk["choices"][0]["delta"]["content"] for chunk in said]
+        others = ({name: chunk[name] for name in chunk if name not in same and name != "choices"} for chunk in said)
+        assert [
+            {"system_fingerprint": "f"},
+            {"system_fingerprint": "f", "service_tier": "flex"},
+            {"obfuscation": "pad"},
+            {},
+        ] == list(others)
+
+
 class TestFraming:
     """One event, one `data:` line, one blank line."""
 

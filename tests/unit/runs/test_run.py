@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -28,9 +29,11 @@ from app.runs.job import Job
 from app.runs.lanes import MAX_WAITING, LaneStatistics
 from app.runs.run import Runs
 from app.runs.turn import Turn
+from app.sessions.history import History
+from app.sessions.interruption import BegunRun
 from app.sessions.message import Message
 from app.sessions.sqlite import SqliteStore
-from app.sessions.store import SessionConflict, SessionStore, StoredMessage, StoreError
+from app.sessions.store import SessionConflict, SessionStore, StoreError
 from tests.unit.conversation import assistant, said, script, user
 from tests.unit.runs.deltas import chunk, event, usage
 from tests.unit.runs.engines import Shelf, TinyEngine, failing, saying, waiting
@@ -717,11 +720,16 @@ class BrokenStore(SqliteStore):
         self._append = append
         self.appends = 0
 
-    async def history(self, session_key: str) -> list[StoredMessage]:
+    @asynccontextmanager
+    async def noted(self, run: BegunRun) -> AsyncIterator[None]:
+        """Note nothing."""
+        yield
+
+    async def history(self, session_key: str) -> History:
         """Return nothing, or fail."""
         if self._history is not None:
             raise self._history
-        return []
+        return History()
 
     async def append(
         self,
@@ -733,6 +741,7 @@ class BrokenStore(SqliteStore):
         parent: str | None,
         messages: Sequence[Message],
         fence: int | None = None,
+        keyed: str | None = None,
     ) -> None:
         """Fail."""
         self.appends += 1

@@ -151,3 +151,47 @@ def test_size(message: Message, expected: int) -> None:
     """Words by the tokenizer, four for the frame, a thousand for each file; and never above the bound."""
     assert expected <= size(message) <= expected + 20 * ("https" in bytes(message.raw).decode())
     assert size(message) <= largest_size(message)
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What was given to a thread."""
+    given: list[object] = []
+    to_thread = asyncio.to_thread
+
+    async def noting(work: Any, *arguments: Any) -> Any:
+        given.append(work)
+        return await to_thread(work, *arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", noting)
+    return given
+
+
+def test_the_next_turn_needs_no_thread(threads: list[object]) -> None:
+    """Where all but the last messages were counted before, the rest is counted at once; it comes to the same."""
+    sized, past = Sizing(), history(100)
+    count("the vocabulary is loaded by this")
+    fitted(sized, past[:-2], 10_000)
+    before = len(threads)
+    told = fitted(sized, past, 10_000)
+    assert before == len(threads)
+    assert fitted(Sizing(), past, 10_000) == told
+
+
+@pytest.mark.parametrize(
+    ("past", "why"),
+    [
+        (history(100), "nothing was counted before"),
+        ([said("user", f"{number}") for number in range(3_000)], "there are many to be looked at"),
+        ([*history(100)[:-1], said("assistant", WORD * 50)], "one of them is long"),
+    ],
+)
+def test_more_work_goes_to_a_thread(threads: list[object], past: list[Message], why: str) -> None:
+    """The event loop does no more of it than takes two milliseconds or so."""
+    sized = Sizing()
+    count("the vocabulary is loaded by this")
+    if why != "nothing was counted before":
+        fitted(sized, past[:-1], 16_000)
+        threads.clear()
+    fitted(sized, past, 16_000)
+    assert 1 == len(threads), why

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from app.sessions.deferred import DeferredStore, open_sqlite
+from app.sessions.history import History
+from app.sessions.interruption import BegunRun, InterruptedRun
 from app.sessions.message import Message
 from app.sessions.sqlite import SqliteStore
-from app.sessions.store import Excerpt, SessionRecord, SessionStore, StoredMessage, StoreError
+from app.sessions.store import Excerpt, SessionRecord, SessionStore, StoreError
 from tests.unit.conversation import assistant, script, user
 
 KEY = "agent:main:k"
@@ -24,10 +27,10 @@ class Opened(SqliteStore):
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    async def history(self, session_key: str) -> list[StoredMessage]:
+    async def history(self, session_key: str) -> History:
         """Note the question."""
         self.asked.append(f"history {session_key}")
-        return []
+        return History()
 
     async def excerpts(
         self, session_keys: Collection[str], *, latest: int, skip: int = 0, max_bytes: int, opening: bool = False
@@ -46,10 +49,11 @@ class Opened(SqliteStore):
         parent: str | None,
         messages: Sequence[Message],
         fence: int | None = None,
+        keyed: str | None = None,
     ) -> None:
         """Note everything."""
         said = script(messages)
-        self.asked.append(f"append {session_key} {agent_id} {run_id} {expected_head} {parent} {said}")
+        self.asked.append(f"append {session_key} {agent_id} {run_id} {expected_head} {parent} {said} {fence} {keyed}")
 
     async def sessions(
         self,
@@ -70,14 +74,36 @@ class Opened(SqliteStore):
         self.asked.append(f"session {session_key}")
         return None
 
-    async def reset(self, session_key: str) -> SessionRecord | None:
-        """Note the command."""
-        self.asked.append(f"reset {session_key}")
+    async def reset(self, session_key: str, *, fence: int | None = None) -> SessionRecord | None:
+        """Note everything."""
+        self.asked.append(f"reset {session_key} {fence}")
         return None
 
-    async def delete(self, session_key: str) -> bool:
-        """Note the command."""
-        self.asked.append(f"delete {session_key}")
+    async def revoke(self, session_key: str, why: str, run_id: str | None = None) -> list[str]:
+        """Note everything."""
+        self.asked.append(f"revoke {session_key} {why} {run_id}")
+        return ["run_1"]
+
+    @asynccontextmanager
+    async def noted(self, run: BegunRun) -> AsyncIterator[None]:
+        """Note the beginning and the end."""
+        self.asked.append(f"noted {run.run_id}")
+        yield
+        self.asked.append("ended")
+
+    async def interrupted(self, session_key: str) -> list[InterruptedRun]:
+        """Note the question."""
+        self.asked.append(f"interrupted {session_key}")
+        return []
+
+    async def interrupted_run(self, run_id: str) -> InterruptedRun | None:
+        """Note the question."""
+        self.asked.append(f"interrupted run {run_id}")
+        return None
+
+    async def delete(self, session_key: str, *, unchanged_since: float | None = None) -> bool:
+        """Note everything."""
+        self.asked.append(f"delete {session_key} {unchanged_since}")
         return True
 
     async def ping(self) -> None:
@@ -115,17 +141,25 @@ def test_passes_everything_on() -> None:
         opener.gate.set()
         store = DeferredStore(opener)
         assert [] == await store.history(KEY)
-        await store.append(KEY, "main", "run_1", expected_head="h", parent="p", messages=[user("a")])
+        await store.append(
+            KEY, "main", "run_1", expected_head="h", parent="p", messages=[user("a")], fence=3, keyed="x"
+        )
         assert {} == await store.excerpts([KEY], latest=5, skip=2, max_bytes=7, opening=True)
         assert ([], 0) == await store.sessions(limit=5, offset=2, agent_id="main", agents=["a"], since=7.0, search="k")
         assert await store.session(KEY) is None
-        assert await store.reset(KEY) is None
-        assert await store.delete(KEY)
+        assert await store.reset(KEY, fence=4) is None
+        assert ["run_1"] == await store.revoke(KEY, "enough", "run_1")
+        async with store.noted(BegunRun("run_2", KEY, "main", 1.0)):
+            assert [] == await store.interrupted(KEY)
+        assert await store.interrupted_run("run_3") is None
+        assert await store.delete(KEY, unchanged_since=6.0)
         await store.ping()
         await store.close()
-        asked = [f"history {KEY}", f"append {KEY} main run_1 h p ['user: a']", f"excerpts ['{KEY}'] 5 2 7 True"]
+        asked = [f"history {KEY}", f"append {KEY} main run_1 h p ['user: a'] 3 x", f"excerpts ['{KEY}'] 5 2 7 True"]
         asked.append("sessions 5 2 main ['a'] 7.0 k")
-        expected = [*asked, f"session {KEY}", f"reset {KEY}", f"delete {KEY}", "ping", "close"]
+        asked += [f"session {KEY}", f"reset {KEY} 4", f"revoke {KEY} enough run_1", "noted run_2"]
+        asked += [f"interrupted {KEY}", "ended", "interrupted run run_3"]
+        expected = [*asked, f"delete {KEY} 6.0", "ping", "close"]
         assert expected == opener.store.asked
 
     asyncio.run(scenario())

@@ -1,0 +1,1 @@
+"""Programs that the suite gets for itself, each in a folder under ``build/benchmarks``."""
