@@ -39,8 +39,8 @@ from app.runs.turn import Turn
 from app.sessions.message import Message, size_of
 
 _TOKEN = re.compile(r"\S+\s*|\s+")
-_AT_ONCE: Final = 64 * 1024
-"""Characters that are taken apart in one step; no token goes beyond."""
+_AT_ONCE: Final = 8 * 1024
+"""Characters that are taken apart in one step; no token goes beyond. A run lets others go first after 64 tokens."""
 
 
 class EchoEngine:

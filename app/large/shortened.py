@@ -76,6 +76,8 @@ class Shortened:
             while len(head) <= KEPT and kept < end:
                 more, kept = _step(json, kept, kept + KEPT, end)
                 head += more
+            if kept == end:
+                continue  # spelled in so many bytes, but not longer than what stays
             rest = list(_steps(json, kept, end))
             padding = " " if any(" " in piece for piece in rest) else ""
             self._texts[mark] = LongText(memoryview(json)[kept:end], head, rest, padding)

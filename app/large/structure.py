@@ -13,6 +13,10 @@ LONG: Final = 128 * 1024
 """Bytes from which a text is a long one. More than a piece, so that one is never all in one."""
 PIECE: Final = 64 * 1024
 """Bytes looked at in one step."""
+LONG_OF_MANY: Final = 16 * 1024
+"""Bytes from which a text is a long one in a document that has much besides texts longer than ``LONG``."""
+MUCH: Final = 2 * 1024 * 1024
+"""Bytes that may be read in one step, the slowest kind: texts of nothing but escapes."""
 
 _DIGITS: Final = b"0123456789.eE+-"
 
@@ -39,38 +43,46 @@ def structure_of(json: bytes, max_values: int | None = None) -> Structure:
     Raises:
         msgspec.DecodeError: If it ends within a long text, or a number is as long as a piece.
     """
+    structure = _structure_of(json, max_values, LONG, PIECE)
+    besides = len(json) - sum(end - begin for begin, end in structure.long_texts)
+    if besides <= MUCH or (max_values is not None and structure.values > max_values):
+        return structure
+    return _structure_of(json, max_values, LONG_OF_MANY, LONG_OF_MANY // 2)
+
+
+def _structure_of(json: bytes, max_values: int | None, long: int, piece_size: int) -> Structure:
     values = at = 0
     opened: int | None = None  # the quote that opens the text that the piece begins in
     long_texts: list[tuple[int, int]] = []
     while at < len(json) and (max_values is None or values <= max_values):
-        piece = _piece(json, at)
+        piece = _piece(json, at, piece_size)
         size = len(piece)
         if b'"' in piece:
             segments = piece.split(b'"')
             first, last = at + len(segments[0]), at + size - len(segments[-1]) - 1
             within = opened is not None
             if len(segments) > 1:
-                if opened is not None and first - opened > LONG:
+                if opened is not None and first - opened > long:
                     long_texts.append((opened + 1, first))
                 opened = last if within == bool(len(segments) % 2) else None
             values += _values(b"".join(segments[within::2]))
         elif opened is None:
-            if size >= PIECE and not piece.strip(_DIGITS):
+            if size >= piece_size and not piece.strip(_DIGITS):
                 raise msgspec.DecodeError("a number in it is too long")
             values += _values(piece)
         at += size
-    if opened is not None and at >= len(json) and at - opened > LONG:
+    if opened is not None and at >= len(json) and at - opened > long:
         raise msgspec.DecodeError("Input data was truncated")
     return Structure(values, long_texts)
 
 
-def _piece(json: bytes, at: int) -> bytes:
+def _piece(json: bytes, at: int, size: int) -> bytes:
     """Return a piece whose only quotes are those around texts."""
-    piece = json[at : at + PIECE]
+    piece = json[at : at + size]
     if b"\\" not in piece:
         return piece
     if (len(piece) - len(piece.rstrip(b"\\"))) % 2:
-        piece = json[at : at + PIECE + 1]  # an escape stays in one piece
+        piece = json[at : at + size + 1]  # an escape stays in one piece
     return piece.replace(b"\\\\", b"__").replace(b'\\"', b"__")
 
 

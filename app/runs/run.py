@@ -206,7 +206,7 @@ class Runs:
             answer, told = await self._give_again(job, stored, listener), conversation.messages
         else:
             answer, told = await self._asking.answer(job, conversation, listener)
-        answer.usage, answer.estimated = await counted(answer.usage, told, answer.texts())
+        answer.usage, answer.estimated = await counted(answer.usage, told, answer.texts)
         answer.usage = added(answer.usage, answer.spent)
         last = answer.complete()
         if target.stateful and not answer.replayed:
@@ -276,7 +276,7 @@ class Runs:
         told = job.messages if place is None else tuple(one.message for one in history[:place])
         answer = await self._give_again(job, stored.message, listener)
         system = system_messages(job.target.agent.system_prompt, job.system)
-        answer.usage, answer.estimated = await counted(None, (*system, *told), answer.texts())
+        answer.usage, answer.estimated = await counted(None, (*system, *told), answer.texts)
         last = answer.complete()
         if listener is not None:
             for event in last:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -34,25 +34,28 @@ _DATA_URI = re.compile(r"data:(?:[\w.+-]+/[\w.+-]+)?;base64,|data:[\w.+-]+/[\w.+
 
 
 async def counted(
-    usage: CompletionUsage | None, messages: Sequence[Message], texts: Sequence[str]
+    usage: CompletionUsage | None, messages: Sequence[Message], texts: Callable[[], Sequence[str]]
 ) -> tuple[CompletionUsage, bool]:
     """Return what the engine counted; what it didn't count, or counted as nothing where something is, estimated.
 
     Args:
         usage: What the engine counted.
         messages: What it was sent.
-        texts: What it answered, a text per choice.
+        texts: Returns what it answered, a text per choice; not asked where it has counted all.
 
     Returns:
         The usage, and whether some of it is an estimate.
     """
-    if usage is not None and usage.prompt_tokens and (usage.completion_tokens or not any(texts)):
+    if usage is not None and usage.prompt_tokens and usage.completion_tokens:
         return usage, False
-    estimated = await estimate(messages, texts)
+    said = texts()
+    if usage is not None and usage.prompt_tokens and not any(said):
+        return usage, False
+    estimated = await estimate(messages, said)
     if usage is None:
         return estimated, True
     usage.prompt_tokens = usage.prompt_tokens or estimated.prompt_tokens
-    if any(texts):
+    if any(said):
         usage.completion_tokens = usage.completion_tokens or estimated.completion_tokens
     usage.total_tokens = usage.prompt_tokens + usage.completion_tokens
     return usage, True

@@ -77,8 +77,10 @@ def _may_call(message: Message) -> bool:
 
 
 def _ids(message: Message) -> list[str]:
-    json = Shortened(bytes(message.raw)).json if len(message.raw) > LARGE else message.raw
-    return [call.id for call in _calls_decoder.decode(json).tool_calls or ()]
+    if len(message.raw) <= LARGE:
+        return [call.id for call in _calls_decoder.decode(message.raw).tool_calls or ()]
+    short = Shortened(bytes(message.raw))
+    return [short.restored(call.id) for call in _calls_decoder.decode(short.json).tool_calls or ()]
 
 
 def _waiting(kept: Sequence[Message]) -> dict[str, None]:

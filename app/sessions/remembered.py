@@ -85,6 +85,8 @@ class RememberedHistories:
             kept = found.history.up_to(parent)
         if kept is None:
             self.forget(session_key)
+        elif kept.held + sum(len(one.message.raw) for one in new) > self._max_bytes // _SHARE:
+            self.forget(session_key)  # which ``remember`` would find too, after it has been put together
         else:
             self.remember(session_key, created_at, kept.extended(new))
 

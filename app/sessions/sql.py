@@ -135,10 +135,8 @@ class SqlStore(ABC):
         if fence is not None:
             self._settled(fence)
         # Where one was there already, it may be spelled otherwise: it is read when it is wanted.
-        stored = [
-            StoredMessage(row["id"], row["digest"], Message(row["role"], msgspec.Raw(row["body"]))) for row in rows
-        ]
-        self._remembered.extend(session_key, created_at, parent, stored if all_new else ())
+        stored = await aside_if(size_of(messages) > LARGE, _stored, rows) if all_new else ()
+        self._remembered.extend(session_key, created_at, parent, stored)
 
     async def sessions(
         self,
@@ -325,6 +323,10 @@ class SqlStore(ABC):
         """Lend a connection with a transaction around it."""
         async with translated(), self._engine.begin() as connection:
             yield connection
+
+
+def _stored(rows: Sequence[dict[str, Any]]) -> list[StoredMessage]:
+    return [StoredMessage(row["id"], row["digest"], Message(row["role"], msgspec.Raw(row["body"]))) for row in rows]
 
 
 @asynccontextmanager

@@ -22,9 +22,11 @@ from app.sessions.message import Message, digest
 CHARACTERS = ("a", " ", '"', "\\", "\n", "é", "中", "😀", "{", "[", ",", "/", "\x01", "\u2028")
 
 
-@pytest.fixture
-def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make texts of 160 bytes long ones, and pieces of 16 bytes."""
+@pytest.fixture(params=[2_000_000, 200])
+def small_steps(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Make texts of 160 bytes long ones, or of 32 where there is much besides, and pieces of 16 bytes."""
+    monkeypatch.setattr(structure, "MUCH", request.param)
+    monkeypatch.setattr(structure, "LONG_OF_MANY", 32)
     for module in (structure, shortening):
         monkeypatch.setattr(module, "PIECE", 16)
     monkeypatch.setattr(structure, "LONG", 160)
