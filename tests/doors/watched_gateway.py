@@ -1,11 +1,12 @@
 """The gateway as uvicorn runs it, with a detector on its own event loop: how long nobody was served at the longest.
 
-``tests.doors.watched_gateway:application`` is what uvicorn loads. ``GET /held-up`` answers with the longest time between
-two steps of the loop since the last such question, and how much of it the loop's own thread worked, in milliseconds.
+``tests.doors.watched_gateway:application`` is what uvicorn loads. ``GET /held-up`` answers with the longest time
+between two steps of the loop since the last such question, and how much of it the loop's own thread worked, in
+milliseconds.
 
-What counts is time that the gateway itself took: the loop's own callbacks, or its wait for another thread of the process
-that has the interpreter's lock. It is the time by the clock without what the loop's thread waited for a processor, or
-the whole process's CPU time, whichever is less. So a machine on which others work too makes nothing longer.
+What counts is time that the gateway itself took: the loop's own callbacks, or its wait for another thread of the
+process that has the interpreter's lock. It is the time by the clock without what the loop's thread waited for a
+processor, or the whole process's CPU time, whichever is less. So other processes on the machine make nothing longer.
 """
 
 from __future__ import annotations
