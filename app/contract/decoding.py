@@ -32,6 +32,7 @@ _MAX_DEPTH = 200
 MAX_VALUES = 100_000
 """Values that a document may have: objects and lists, and what is behind the first thing in each. So many are read in
 some 12 ms, the slowest kind; a document of up to ``LARGE`` bytes can't have more."""
+_REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _MAX_QUOTED = 500
 """Characters of msgspec's words that are repeated: it quotes what it found in place of one of a few texts."""
 
@@ -49,10 +50,15 @@ class BodyDecoder(Generic[T]):
         Raises:
             InvalidRequest: If it isn't JSON, or the contract doesn't allow it; ``param`` is the field's path.
         """
-        if len(body) <= LARGE:
-            return self._decode(body)
-        short = shortened(body)
-        decoded: T = short.restored(self._decode(short.json))
+        if len(body) > LARGE:
+            short = shortened(body)
+            restored: T = short.restored(self.decode_shortened(short))
+            return restored
+        try:  # as below, without a further call: nearly every request comes by here
+            decoded = self._decoder.decode(body)
+            _read_whole(body)
+        except _REFUSALS as error:
+            return self._decode_again(body, error)
         return decoded
 
     async def decode_aside(self, body: bytes) -> T:
@@ -61,25 +67,26 @@ class BodyDecoder(Generic[T]):
 
     def decode_shortened(self, short: Shortened) -> T:
         """Decode a body without its long texts; otherwise as ``decode`` does."""
-        return self._decode(short.json)
-
-    def _decode(self, body: bytes) -> T:
         try:
-            decoded = self._decoder.decode(body)
-            _read_whole(body)
-            return decoded
-        except msgspec.ValidationError as error:
-            if "got `float`" not in str(error):
-                raise _invalid(error) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            decoded = self._decoder.decode(short.json)
+            _read_large(short.json)
+        except _REFUSALS as error:
+            return self._decode_again(short.json, error)
+        return decoded
+
+    def _decode_again(self, body: bytes, error: Exception) -> T:
+        """Decode a body that was refused as one whose numbers may be spelled otherwise, or say what is wrong."""
+        if not isinstance(error, msgspec.ValidationError):
             raise _unparsable(error) from None
+        if "got `float`" not in str(error):
+            raise _invalid(error) from None
         # JSON Schema calls 1.0 an integer, msgspec doesn't. Only bodies that failed over it pay for the second try.
         try:
-            return msgspec.convert(_with_integers(_read_whole(body)), self._type)
-        except msgspec.ValidationError as error:
-            raise _invalid(error) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise _unparsable(error) from None
+            return msgspec.convert(_with_integers(_read_large(body)), self._type)
+        except msgspec.ValidationError as problem:
+            raise _invalid(problem) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+            raise _unparsable(problem) from None
 
 
 def shortened(body: bytes) -> Shortened:
@@ -114,9 +121,16 @@ def _read_whole(body: bytes) -> Any:
     """
     value = msgspec.json.decode(body)
     # Few bodies have that many brackets at all, and counting bytes costs next to nothing, unless there are many.
-    if len(body) <= LARGE and body.count(b"[") + body.count(b"{") <= _MAX_DEPTH:
-        return value
-    level: list[Any] = [value]
+    return value if body.count(b"[") + body.count(b"{") <= _MAX_DEPTH else _not_too_deep(value)
+
+
+def _read_large(body: bytes) -> Any:
+    """Return what ``_read_whole`` does, of a body that may be too large to count brackets in."""
+    return _not_too_deep(msgspec.json.decode(body))
+
+
+def _not_too_deep(value: Any) -> Any:
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
     for _ in range(_MAX_DEPTH):
         inner = [item for node in level for item in (node.values() if isinstance(node, dict) else node)]
         level = [node for node in inner if isinstance(node, dict | list)]
