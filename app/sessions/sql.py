@@ -31,7 +31,7 @@ from app.sessions.idempotency_records import SqlRecords, forgotten_answers, note
 from app.sessions.interruption import BegunRun, InterruptedRun
 from app.sessions.leases import SessionLeases
 from app.sessions.message import Message, size_of
-from app.sessions.remembered import RememberedHistories
+from app.sessions.remembered import MOST_OF_ONE, RememberedHistories
 from app.sessions.sql_archive import SqlArchive
 from app.sessions.sql_summaries import SqlSummaries, forgotten_summaries
 from app.sessions.store import Excerpt, SessionConflict, SessionRecord, StoredMessage, StoreError, Verification
@@ -127,7 +127,8 @@ class SqlStore(ABC):
     ) -> None:
         """Write the messages and move the head, or write nothing."""
         now = time()
-        rows = await aside_if(size_of(messages) > LARGE, rows_of, session_key, run_id, parent, messages, now)
+        size = size_of(messages)
+        rows = await aside_if(size > LARGE, rows_of, session_key, run_id, parent, messages, now)
         head = rows[-1]["id"] if rows else parent
         created_at, all_new = await self._store_turn(
             Addition(session_key, agent_id, run_id, expected_head, head, rows, now, fence, keyed)
@@ -135,7 +136,10 @@ class SqlStore(ABC):
         if fence is not None:
             self._settled(fence)
         # Where one was there already, it may be spelled otherwise: it is read when it is wanted.
-        stored = await aside_if(size_of(messages) > LARGE, _stored, rows) if all_new else ()
+        if size > MOST_OF_ONE:
+            self._remembered.forget(session_key)
+            return
+        stored = await aside_if(size > LARGE, _stored, rows) if all_new else ()
         self._remembered.extend(session_key, created_at, parent, stored)
 
     async def sessions(
