@@ -182,6 +182,20 @@ class TestTimeouts:
         assert answer.text().startswith("Hello,")
         assert upstream.last.wait_closed()
 
+    def test_a_client_that_reads_slowly_stops_the_clock(self, upstream: FakeUpstream, client: Caller) -> None:
+        """An upstream that is held back isn't idle, and its answer arrives whole."""
+        texts = [f"{number}." + "x" * 64_000 for number in range(375)]
+        upstream.play(stream(*words(*texts)))
+        with client.send("slow", stream=True) as connection:
+            exchange = upstream.wait()
+            deadline = time.monotonic() + 10
+            while not exchange.sent or time.monotonic() - exchange.progress_at < 3 * SHORT:
+                assert time.monotonic() < deadline, "it was not held back"
+                time.sleep(0.01)
+            with connection.getresponse() as response:
+                answer = OpenStream(response, 1).rest()
+        assert (None, "".join(texts)) == (answer.error, answer.text())
+
     @pytest.mark.parametrize("script", [silent(), stream(Repeat(b": nothing\n\n"))], ids=["silent", "endless"])
     def test_total(self, upstream: FakeUpstream, client: Caller, script: Script) -> None:
         """A request takes too long altogether, be it that bytes come all the time."""

@@ -26,21 +26,23 @@ class Allowance:
     Args:
         provider: The upstream's name in the configuration.
         settings: Its settings.
+
+    Attributes:
+        begun: Whether the first byte has come.
     """
 
-    __slots__ = ("_begun", "_provider", "_received", "_settings")
+    __slots__ = ("_provider", "_received", "_settings", "begun")
 
     def __init__(self, provider: str, settings: Provider) -> None:
         self._provider = provider
         self._settings = settings
-        self._begun = False
+        self.begun = False
         self._received = 0
 
     async def head(self, sending: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
         """Return the response to a request.
 
-        Bounds what the client's own limit between two reads doesn't: an upstream that doesn't take the request in, and
-        one that sends interim responses for ever.
+        Also bounds an upstream that doesn't take the request in, and one that sends interim responses for ever.
 
         Raises:
             FirstByteTimeout: If its head takes too long.
@@ -53,6 +55,12 @@ class Allowance:
                 raise FirstByteTimeout from error
             raise
 
+    @property
+    def silence(self) -> float:
+        """How long nothing may come, in seconds; 0 is no limit."""
+        limits = self._settings.timeouts
+        return limits.idle_seconds if self.begun else limits.first_byte_seconds
+
     def heard(self, response: aiohttp.ClientResponse, count: int) -> None:
         """Take note of bytes of the answer.
 
@@ -63,11 +71,7 @@ class Allowance:
         Raises:
             EngineFailed: If they are too many.
         """
-        if not self._begun:
-            self._begun = True
-            if (connection := response.connection) is not None and (protocol := connection.protocol) is not None:
-                protocol.read_timeout = self._settings.timeouts.idle_seconds or None
-                protocol.start_timeout()
+        self.begun = True
         self._received += count
         if self._received > self._settings.max_answer_bytes:
             response.close()
@@ -86,7 +90,7 @@ class Allowance:
             case aiohttp.ConnectionTimeoutError():
                 what, code = "could not be reached within", "upstream_connect_timeout"
                 setting, seconds = "connectSeconds", limits.connect_seconds
-            case aiohttp.SocketTimeoutError() if self._begun:
+            case aiohttp.SocketTimeoutError() if self.begun:
                 what, code = "said nothing more for", "upstream_idle_timeout"
                 setting, seconds = "idleSeconds", limits.idle_seconds
             case aiohttp.SocketTimeoutError() | FirstByteTimeout():
@@ -104,12 +108,11 @@ class Allowance:
 
 
 def client_timeout(settings: Provider) -> aiohttp.ClientTimeout:
-    """Return the limits that the HTTP client is to watch. That of the first byte counts until it has come."""
+    """Return the limits that the HTTP client is to watch.
+
+    Not those of silence: aiohttp 3.14 may let such a timer run on when the connection serves the next request.
+    """
     import aiohttp
 
     limits = settings.timeouts
-    return aiohttp.ClientTimeout(
-        total=limits.total_seconds or None,
-        connect=limits.connect_seconds,
-        sock_read=limits.first_byte_seconds or None,
-    )
+    return aiohttp.ClientTimeout(total=limits.total_seconds or None, connect=limits.connect_seconds)

@@ -117,7 +117,7 @@ class UpstreamEngine:
         with self._circuit.visit(turn.run_id) as visit:
             try:
                 response = await self._respond(turn, allowance, visit, streamed=streamed)
-                async with ConnectionWatch(response):
+                async with ConnectionWatch(response, allowance) as body:
                     # aiohttp's own reading of it takes 1.5 KiB for as long as the response is there.
                     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
                     if media_type == "text/html":
@@ -126,15 +126,13 @@ class UpstreamEngine:
                             code="upstream_invalid_response",
                         )
                     if media_type == "application/json":
-                        event = event_of_completion(await _read(response, allowance))
+                        event = event_of_completion(await _read(body))
                         visit.succeeded()
                         yield [event]
                         return
                     chunks = ChunkReader()
                     while not chunks.over:
-                        data = await response.content.readany()
-                        allowance.heard(response, len(data))
-                        chunks.feed(data)
+                        chunks.feed(await body.read())
                         while chunks.ready:
                             batch = chunks.batch()
                             visit.works()
@@ -268,12 +266,10 @@ async def _words_of(refusal: aiohttp.ClientResponse) -> bytes:
     return bytes(data)
 
 
-async def _read(response: aiohttp.ClientResponse, allowance: Allowance) -> bytes:
+async def _read(body: ConnectionWatch) -> bytes:
     data = bytearray()
-    async for piece in response.content.iter_any():
-        allowance.heard(response, len(piece))
+    while piece := await body.read():
         data += piece
         if len(data) > _MAX_COMPLETION_BYTES:
-            response.close()
             raise EngineFailed("The upstream's answer is larger than 64 MiB.", code="upstream_answer_too_large")
     return bytes(data)
