@@ -44,6 +44,12 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+AS_ZERO_GATEWAY: Final = ("--http", "app.http.uvicorn_wire:UvicornWire")
+"""What makes uvicorn's command line serve HTTP as ``zero gateway`` does."""
+BARE: Final = ("--http", "httptools")
+"""What undoes that."""
+
+
 class LiveGateway:
     """Starts on construction, answers at ``url``, stops at ``stop()``; usable as a context manager.
 
@@ -99,6 +105,7 @@ class LiveGateway:
                 "--port",
                 str(self.port),
                 "--no-access-log",
+                *AS_ZERO_GATEWAY,
                 *self._arguments,
             ],
             env=self._environ,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import itertools
 import logging
 import os
@@ -20,7 +21,7 @@ import msgspec
 
 from app.config import Provider
 from app.engines.upstream.allowance import Allowance, client_timeout
-from app.engines.upstream.chunk import UpstreamErrorEvent, event_of_completion
+from app.engines.upstream.chunk import UpstreamErrorEvent, event_of
 from app.engines.upstream.chunk_reader import ChunkReader
 from app.engines.upstream.circuit_breaker import Circuit, Visit
 from app.engines.upstream.connection_watch import ConnectionWatch
@@ -30,8 +31,10 @@ from app.engines.upstream.remote_image import RemoteImages
 from app.engines.upstream.request import body_of, wants_sound
 from app.engines.upstream.retry import BUSY, pause_before
 from app.errors import EngineFailed, GatewayError
+from app.large.aside import LARGE, aside, aside_if
 from app.runs.event import Event
 from app.runs.turn import Turn
+from app.sessions.message import size_of
 
 if TYPE_CHECKING:
     import aiohttp
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("zero.engines")
 
 _MAX_ERROR_BYTES: Final = 64 * 1024
-_MAX_COMPLETION_BYTES: Final = 64 * 1024 * 1024
+_MAX_COMPLETION_BYTES: Final = 32 * 1024 * 1024
 _END_SECONDS: Final = 0.05
 _ERROR_SECONDS: Final = 5.0
 """How long is waited for the words of a refusal, of which the status is known already."""
@@ -126,7 +129,7 @@ class UpstreamEngine:
                             code="upstream_invalid_response",
                         )
                     if media_type == "application/json":
-                        event = event_of_completion(await _read(body))
+                        event = await event_of(await _read(body), whole=True)
                         visit.succeeded()
                         yield [event]
                         return
@@ -134,7 +137,7 @@ class UpstreamEngine:
                     while not chunks.over:
                         chunks.feed(await body.read())
                         while chunks.ready:
-                            batch = chunks.batch()
+                            batch = await chunks.large() if chunks.is_large else chunks.batch()
                             visit.works()
                             yield batch
                     visit.succeeded()
@@ -165,7 +168,7 @@ class UpstreamEngine:
                 response = await allowance.head(
                     self._session().post(
                         f"{endpoint.base_url.rstrip('/')}/chat/completions",
-                        data=body_of(turn, streamed=streamed),
+                        data=await _body(turn, streamed=streamed),
                         headers={"content-type": "application/json", **_ACCEPTED[streamed], **endpoint.headers},
                         allow_redirects=False,
                         timeout=self._timeout,
@@ -250,6 +253,14 @@ async def _to_the_end(response: aiohttp.ClientResponse) -> None:
             await response.content.readany()
 
 
+async def _body(turn: Turn, *, streamed: bool) -> bytes | io.BytesIO:
+    parameters = sum(len(value) for value in turn.parameters.values() if isinstance(value, msgspec.Raw))
+    if size_of(turn.messages) + parameters <= LARGE:
+        return body_of(turn, streamed=streamed)
+    # aiohttp writes bytes in one go, and a file in parts.
+    return io.BytesIO(await aside(body_of, turn, streamed=streamed))
+
+
 async def _words_of(refusal: aiohttp.ClientResponse) -> bytes:
     """Return the beginning of a refusal, as far as it comes, and be done with it."""
     import aiohttp
@@ -267,9 +278,11 @@ async def _words_of(refusal: aiohttp.ClientResponse) -> bytes:
 
 
 async def _read(body: ConnectionWatch) -> bytes:
-    data = bytearray()
+    pieces: list[bytes] = []
+    size = 0
     while piece := await body.read():
-        data += piece
-        if len(data) > _MAX_COMPLETION_BYTES:
-            raise EngineFailed("The upstream's answer is larger than 64 MiB.", code="upstream_answer_too_large")
-    return bytes(data)
+        pieces.append(piece)
+        size += len(piece)
+        if size > _MAX_COMPLETION_BYTES:
+            raise EngineFailed("The upstream's answer is larger than 32 MiB.", code="upstream_answer_too_large")
+    return await aside_if(size > LARGE, b"".join, pieces)
