@@ -198,6 +198,32 @@ class FetchImages(Section, frozen=True, kw_only=True):
     timeout_seconds: Seconds = 10.0
 
 
+class Timeouts(Section, frozen=True, kw_only=True):
+    """Say how long an upstream may take with one request; all but connecting is unlimited with 0."""
+
+    connect_seconds: Seconds = 10.0
+    first_byte_seconds: SecondsOrOff = 300.0
+    idle_seconds: SecondsOrOff = 120.0
+    total_seconds: SecondsOrOff = 0.0
+
+
+class Retry(Section, frozen=True, kw_only=True):
+    """Say how often a request that can't have done anything is sent again, and within what time."""
+
+    attempts: Annotated[int, Meta(ge=0, le=10)] = 2
+    max_seconds: Seconds = 5.0
+
+
+class CircuitBreaker(Section, frozen=True, kw_only=True):
+    """Say after how many failures in a row an upstream isn't asked any more, and for how long."""
+
+    enabled: bool = True
+    failures: Count = 5
+    window_seconds: Seconds = 60.0
+    pause_seconds: Seconds = 30.0
+    count_rate_limits: bool = False
+
+
 class Provider(SecretSection, frozen=True, kw_only=True):
     """Say how to reach an upstream; without ``models`` any model id is accepted."""
 
@@ -209,6 +235,10 @@ class Provider(SecretSection, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     fetch_images: FetchImages | None = None
     always_stream: bool = False
+    max_answer_bytes: Count = 64_000_000
+    timeouts: Timeouts = Timeouts()
+    retry: Retry = Retry()
+    circuit_breaker: CircuitBreaker = CircuitBreaker()
     models: tuple[str | CatalogModel, ...] | None = None
 
     def model_ids(self) -> tuple[str, ...] | None:

@@ -110,7 +110,10 @@ def test_no_secret_is_in_repr() -> None:
     assert "s3cret" not in repr(provider.__rich_repr__())
     assert repr(provider) == (
         "Provider(base_url='https://x/v1', api_key='***', api='openai-completions', "
-        "headers={'X-Team': '***'}, fetch_images=None, always_stream=False, models=None)"
+        "headers={'X-Team': '***'}, fetch_images=None, always_stream=False, max_answer_bytes=64000000, "
+        "timeouts=Timeouts(connect_seconds=10.0, first_byte_seconds=300.0, idle_seconds=120.0, total_seconds=0.0), "
+        "retry=Retry(attempts=2, max_seconds=5.0), circuit_breaker=CircuitBreaker(enabled=True, failures=5, "
+        "window_seconds=60.0, pause_seconds=30.0, count_rate_limits=False), models=None)"
     )
     assert "token='***'" in repr(auth)
     assert "Remote(url='ws://x', token='***', password='***')" == repr(config.gateway.remote)
