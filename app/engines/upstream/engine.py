@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import io
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -164,6 +165,13 @@ class UpstreamEngine:
                     f"The provider {self._provider!r} could not be reached within {CONNECT_SECONDS:g} s.",
                     status=504,
                     code="upstream_timeout",
+                )
+            case aiohttp.ClientConnectorError(errno=errno.EMFILE | errno.ENFILE):
+                return EngineFailed(
+                    "The gateway has no file descriptors left to reach a provider with. Try again later.",
+                    status=503,
+                    code="out_of_descriptors",
+                    retry_after=2,
                 )
             case aiohttp.ClientConnectorError():
                 return EngineFailed(
