@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run test clients faults lint types generate check-generated contract sdks bench bench-quick bench-pure bench-publish bench-start bench-turns clean
+.PHONY: help install install-dev run test clients faults lint types generate check-generated contract sdks torture bench bench-quick bench-pure bench-publish bench-start bench-turns clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -44,6 +44,9 @@ contract: $(VENV)/.installed-dev ## Run schemathesis against a live port
 
 sdks: $(VENV)/.installed-dev ## Generate Python and TypeScript clients into build/sdks and try them; needs Node 20 and npm
 	$(BIN)/python -m tests.sdks
+
+torture: $(VENV)/.installed-dev ## Do to it what machines do, then soak it for MINUTES=30; ends with an error if something is lost or leaks
+	$(BIN)/python -m tests.torture --minutes $${MINUTES:-30}
 
 bench: $(VENV)/.installed-dev ## Measure the gateway and others, 10 minutes; installs 1.5 GB into build/benchmarks, once
 	$(BIN)/python -m benchmarks

@@ -14,6 +14,7 @@ import uvicorn
 
 from app.application import Gateway
 from app.cli.curl import address, curl_line
+from app.cli.descriptors import raise_limit
 from app.cli.ending import Ended
 from app.cli.example import examples
 from app.cli.server import ABORT_SECONDS, Server, bound
@@ -72,6 +73,7 @@ def command(
 ) -> None:
     """Serve HTTP and WebSocket on one port, as the configuration says."""
     _log_to_stderr(log_level)
+    raise_limit()
     environ = dict(os.environ)
     try:
         loaded = load(config_file or config_path(environ), environ, registered_engines())

@@ -101,8 +101,8 @@ class BackgroundRun:
 
     @property
     def duration_ms(self) -> int:
-        """Milliseconds from its beginning to its end, or until now."""
-        return int(((self.ended_at or time()) - self.started_at) * 1000)
+        """Milliseconds from its beginning to its end, or until now; none if the clock was put back meanwhile."""
+        return max(0, int(((self.ended_at or time()) - self.started_at) * 1000))
 
     @property
     def size(self) -> int:

@@ -73,7 +73,7 @@ class SqlStore(ABC):
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._remembered = RememberedHistories()
-        self.records = SqlRecords(self._writing, self._reading, self._insert)
+        self.records = SqlRecords(self._writing, self._single, self._insert)
         self.failures = SqlFailureLedger(self._writing, self._reading, self._insert)
         self.archive: SessionArchive = SqlArchive(self._reading, self._writing, self._insert, self._guard)
         self.summaries = SqlSummaries(self._reading, self._writing, self._insert)
@@ -321,6 +321,10 @@ class SqlStore(ABC):
     @abstractmethod
     def _reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Lend a connection for statements that change nothing."""
+
+    def _single(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Lend a connection for statements of which each stands alone, and may change something."""
+        return self._reading()
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import io
 import itertools
 import logging
@@ -175,7 +176,7 @@ class UpstreamEngine:
                     )
                 )
             except aiohttp.ClientConnectorError as problem:
-                if isinstance(problem, aiohttp.ClientSSLError):
+                if isinstance(problem, aiohttp.ClientSSLError) or problem.errno in (errno.EMFILE, errno.ENFILE):
                     raise
                 reason = _why(problem)
                 pause = pause_before(self._settings.retry, attempt, clock() - began)
@@ -215,6 +216,13 @@ class UpstreamEngine:
                 if failure.code != "upstream_total_timeout":
                     visit.failed()  # for a total a slow client may be to blame
                 return failure
+            case aiohttp.ClientConnectorError(errno=errno.EMFILE | errno.ENFILE):
+                return EngineFailed(
+                    "The gateway has no file descriptors left to reach a provider with. Try again later.",
+                    status=503,
+                    code="out_of_descriptors",
+                    retry_after=2,
+                )
             case aiohttp.ClientConnectorError():
                 visit.failed()
                 return EngineFailed(
