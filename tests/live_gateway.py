@@ -91,20 +91,7 @@ class LiveGateway:
 
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "uvicorn",
-                self._app,
-                "--port",
-                str(self.port),
-                "--no-access-log",
-                *self._arguments,
-            ],
-            env=self._environ,
-            cwd=Path(__file__).parent.parent,
-            stdout=self._log,
-            stderr=self._log,
+            self._command(), env=self._environ, cwd=Path(__file__).parent.parent, stdout=self._log, stderr=self._log
         )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -118,6 +105,10 @@ class LiveGateway:
         process.kill()
         process.wait()
         raise AssertionError(f"the gateway was not ready in {START_SECONDS} s:\n{self.log_file.read_text()}")
+
+    def _command(self) -> list[str]:
+        uvicorn = [sys.executable, "-m", "uvicorn", self._app, "--port", str(self.port), "--no-access-log"]
+        return [*uvicorn, *self._arguments]
 
     @property
     def log(self) -> str:

@@ -21,6 +21,7 @@ from app.cli.workers import Workers
 from app.config import SQLITE, ConfigError, LoadedConfig, bind_host, config_path, load, port
 from app.config import Gateway as GatewaySection
 from app.engines.registry import registered_engines
+from app.log import OneLine
 from app.security.secret import ENVIRONMENT, resolve_secret
 from app.ws.outbox import MAX_FRAME_BYTES
 from app.ws.uvicorn_wire import UvicornWire
@@ -125,6 +126,8 @@ def command(
 
 def _log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s  %(message)s")
+    for handler in logging.getLogger().handlers:  # what libraries say
+        handler.addFilter(OneLine())
     # It would tell of every write beside the configuration, the session store's own included.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     # What uvicorn says at this level is about itself; the banner says where we are.

@@ -18,6 +18,7 @@ import msgspec
 
 from app.engines.upstream.chunk import UpstreamErrorEvent, event_of_completion
 from app.engines.upstream.chunk_reader import ChunkReader
+from app.engines.upstream.confidential import cause_of, discreet
 from app.engines.upstream.every_choice import every_choice
 from app.engines.upstream.failure import failure_of_error, failure_of_response
 from app.engines.upstream.remote_image import RemoteImages
@@ -134,13 +135,15 @@ class UpstreamEngine:
                         yield chunks.batch()
                 if chunks.done:
                     await _to_the_end(response)
-        except GatewayError:
+        except GatewayError as told:
+            discreet(told, endpoint.headers)
             raise
         except Exception as problem:
             failure = self._failure_of(problem)
             if failure is None:
                 raise
-            raise failure from problem
+            # The problem itself shows the request with its key, and would be shown as what came before.
+            raise discreet(failure, endpoint.headers) from cause_of(problem, endpoint.headers)
 
     def warm_up(self) -> None:
         """Import the HTTP client off the event loop, so that the first run needn't."""
