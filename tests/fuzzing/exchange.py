@@ -133,6 +133,4 @@ class Exchange:
         await self._gateway.app(scope, receive, send)
         over.set()
         start, *rest = sent
-        return Answered(
-            start["status"], dict(start["headers"]), b"".join(message.get("body", b"") for message in rest)
-        )
+        return Answered(start["status"], dict(start["headers"]), b"".join(message.get("body", b"") for message in rest))

@@ -11,7 +11,13 @@ import msgspec
 from app.contract.models import CreateChatCompletionResponse, CreateChatCompletionStreamResponse, ErrorResponse
 from tests.fuzzing.exchange import Answered, Exchange
 
-HEADERS: Final = (b"x-zero-agent-id", b"x-zero-session-key", b"x-zero-history", b"x-request-id", b"x-stainless-read-timeout")
+HEADERS: Final = (
+    b"x-zero-agent-id",
+    b"x-zero-session-key",
+    b"x-zero-history",
+    b"x-request-id",
+    b"x-stainless-read-timeout",
+)
 """The headers that the first line of a request's bytes brings, in this order, a tab between two."""
 REFUSALS: Final = frozenset({400, 404, 413, 415})
 FAILURES: Final = frozenset({400, 429, 502, 503, 504})
@@ -50,7 +56,9 @@ def upstream(exchange: Exchange, data: bytes) -> None:
     played.status = STATUSES[how >> 4 if how >> 4 < len(STATUSES) else 0]
     size = (1, 7, 64, len(body) + 1)[how >> 2 & 3]
     # Reads of one byte are for the beginning: what they could break is broken there, or not at all.
-    played.pieces = [body[at : at + size] for at in range(0, min(len(body), 512), size)] + [body[512:]][: len(body) > 512]
+    played.pieces = [body[at : at + size] for at in range(0, min(len(body), 512), size)] + [body[512:]][
+        : len(body) > 512
+    ]
     played.pieces = [piece for piece in played.pieces if piece] if size <= 64 else [body] if body else []
     asked = {**ASKED, "stream": bool(how & 2), "stream_options": {"include_usage": True}} if how & 2 else dict(ASKED)
     answer = exchange.ask(json.dumps(asked).encode())
@@ -90,7 +98,7 @@ def _refusal(answer: Answered) -> str | None:
     json.loads(answer.body)
     error = _error.decode(answer.body).error
     assert error.message, answer
-    assert all(value.isascii() and value.isalnum() or b"\n" not in value for value in answer.headers.values()), answer
+    assert all((value.isascii() and value.isalnum()) or b"\n" not in value for value in answer.headers.values()), answer
     return error.code
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -69,7 +66,9 @@ def test_a_client_s_words(served: LiveGateway, upstream: FakeUpstream, text: str
     assert "fake/main failed" in written(served, since)
 
 
-@pytest.mark.parametrize("header", ["x-request-id", "x-zero-session-key", "x-zero-agent-id", "idempotency-key", "user-agent"])
+@pytest.mark.parametrize(
+    "header", ["x-request-id", "x-zero-session-key", "x-zero-agent-id", "idempotency-key", "user-agent"]
+)
 @pytest.mark.parametrize("value", [b"a\x1b[31m", b"a\x9b31m", b"a\t2026", b"a\xe2\x80\xa8b", b"a\x7fb"])
 def test_a_client_s_headers(served: LiveGateway, upstream: FakeUpstream, header: str, value: bytes) -> None:
     """What HTTP lets a header hold is no line either, nor does it steer a terminal."""
