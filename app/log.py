@@ -15,6 +15,7 @@ MAX_CHARACTERS: Final = 8192
 _INDENT: Final = "    "
 # Controls of both kinds, Unicode's line ends, halves of pairs, and what turns the direction of writing.
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_DONE: Final = "zero_one_line"
 _format: Final = logging.Formatter()
 
 
@@ -26,6 +27,9 @@ class OneLine(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite a record; it is never held back."""
+        if getattr(record, _DONE, False):
+            return True
+        setattr(record, _DONE, True)
         try:
             message = record.getMessage()
         except Exception:  # somebody's template doesn't fit its values: then both are shown as they are
@@ -56,4 +60,4 @@ def escaped(text: str) -> str:
 
 def indented(text: str) -> str:
     """Return a text of several lines, each escaped and indented, so that none looks like the beginning of a record."""
-    return "\n".join(_INDENT + escaped(line.removeprefix(_INDENT)) for line in text.split("\n"))
+    return "\n".join(_INDENT + escaped(line) for line in text.split("\n"))

@@ -1,4 +1,4 @@
-"""``make fuzz``: let atheris look for bytes that break a target, so many seconds for each of them.
+"""``make fuzz``: let atheris look for bytes that break a target, so many minutes in all.
 
 Starts a process per target, because libFuzzer ends its own. What it learns stays in ``build/fuzz``; a find is written
 there, too, and belongs into ``tests/fuzzing/corpus`` together with its mend.
@@ -15,11 +15,13 @@ from typing import Final
 HERE: Final = Path(__file__).parent
 WORK: Final = Path("build/fuzz")
 MAX_BYTES: Final = 4096
+NAMES: Final = ("request", "upstream")
 
 
-def main(seconds: int) -> int:
-    """Fuzz every target for so long; return 1 if one of them broke."""
-    broken = [name for name in ("request", "upstream") if _process(name, seconds)]
+def main(minutes: float) -> int:
+    """Fuzz the targets for so long together; return 1 if one of them broke."""
+    seconds = max(1, round(minutes * 60 / len(NAMES)))
+    broken = [name for name in NAMES if _process(name, seconds)]
     print(f"fuzzing: {', '.join(broken)} broke, see {WORK}" if broken else "fuzzing: nothing broke")
     return 1 if broken else 0
 
@@ -29,8 +31,9 @@ def _process(name: str, seconds: int) -> int:
     learned.mkdir(parents=True, exist_ok=True)
     print(f"fuzzing {name} for {seconds} s", flush=True)
     arguments = [
-        str(learned), str(HERE / "corpus" / name), f"-max_total_time={seconds}", f"-max_len={MAX_BYTES}", "-timeout=20",
-        f"-artifact_prefix={WORK}/{name}-", f"-dict={HERE / 'words.dict'}", "-print_final_stats=1", "-rss_limit_mb=2048",
+        str(learned), str(HERE / "corpus" / name), f"-max_total_time={seconds}", f"-max_len={MAX_BYTES}",
+        f"-artifact_prefix={WORK}/{name}-", f"-dict={HERE / 'words.dict'}", "-timeout=20", "-rss_limit_mb=2048",
+        "-print_final_stats=1", "-verbosity=1",
     ]  # fmt: skip
     return subprocess.run([sys.executable, "-m", "tests.fuzzing", name, *arguments], check=False).returncode
 
@@ -61,7 +64,7 @@ def fuzz(name: str, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] in (["request"], ["upstream"]):
+    if sys.argv[1] in NAMES:
         fuzz(sys.argv[1], sys.argv[2:])
     else:
-        raise SystemExit(main(int(sys.argv[1]) if sys.argv[1:] else 60))
+        raise SystemExit(main(float(sys.argv[1])))

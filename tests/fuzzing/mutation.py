@@ -47,9 +47,8 @@ def mutated(data: bytes, max_size: int, seed: int, by_bytes: Callable[[bytes, in
         return by_bytes(data, max_size)
     for _ in range(dice.choice((1, 1, 2, 3))):
         value = _changed(value, dice)
-    texts[which] = texts[which][: len(texts[which]) - len(text)] + json.dumps(
-        value, ensure_ascii=dice.random() < 0.5
-    ).encode(errors="replace")
+    written = json.dumps(value, ensure_ascii=dice.random() < 0.5).encode(errors="replace")
+    texts[which] = texts[which].removesuffix(text) + written
     if len(texts) > 1 and dice.random() < 0.1:
         texts.insert(dice.randrange(len(texts)), dice.choice(texts))
     found = head + b"\n\n".join(texts)

@@ -24,6 +24,8 @@ FAILURES: Final = frozenset({400, 429, 502, 503, 504})
 DEFECTS: Final = frozenset({"engine_error", None})
 """Codes that a failure has only where something was raised that nobody foresaw; it must not be without one either."""
 STATUSES: Final = (200, 200, 200, 200, 400, 401, 404, 413, 429, 500, 503, 302)
+FIRST: Final = 512
+MANY: Final = 1 << 20
 ASKED: Final = {"model": "zero:played", "messages": [{"role": "user", "content": "x"}]}
 
 _completion = msgspec.json.Decoder(CreateChatCompletionResponse)
@@ -54,14 +56,12 @@ def upstream(exchange: Exchange, data: bytes) -> None:
     played = exchange.upstream
     played.whole = bool(how & 1)
     played.status = STATUSES[how >> 4 if how >> 4 < len(STATUSES) else 0]
-    size = (1, 7, 64, len(body) + 1)[how >> 2 & 3]
-    # Reads of one byte are for the beginning: what they could break is broken there, or not at all.
-    played.pieces = [body[at : at + size] for at in range(0, min(len(body), 512), size)] + [body[512:]][
-        : len(body) > 512
-    ]
-    played.pieces = [piece for piece in played.pieces if piece] if size <= 64 else [body] if body else []
-    asked = {**ASKED, "stream": bool(how & 2), "stream_options": {"include_usage": True}} if how & 2 else dict(ASKED)
-    answer = exchange.ask(json.dumps(asked).encode())
+    size = (1, 7, 64, MANY)[how >> 2 & 3]
+    # What small reads could break is broken at the beginning, or not at all.
+    pieces = [body[at : at + size] for at in range(0, min(len(body), FIRST), size)] if size < MANY else [body]
+    played.pieces = [piece for piece in (*pieces, body[sum(map(len, pieces)) :]) if piece]
+    streamed = {"stream": True, "stream_options": {"include_usage": True}} if how & 2 else {}
+    answer = exchange.ask(json.dumps({**ASKED, **streamed}).encode())
     if answer.status == 200:
         _complete(answer)
         return

@@ -1,4 +1,4 @@
-"""A gateway with a defect: it raises where nobody expects it, with words that a client or an upstream may have chosen."""
+"""A gateway with a defect: it raises where nobody expects it, with words that somebody else may have chosen."""
 
 from __future__ import annotations
 
