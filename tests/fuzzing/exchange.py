@@ -92,7 +92,7 @@ class Exchange:
         self.upstream = Played()
         engines = self._gateway.engines
         known = engines.engine_for
-        engines.engine_for = lambda name: self.upstream if name == "played" else known(name)  # type: ignore[method-assign]  # its HTTP client is what is replaced
+        engines.engine_for = lambda provider: self.upstream if provider == "played" else known(provider)  # type: ignore[method-assign]  # its HTTP client is what is replaced
         self._loop = asyncio.new_event_loop()
 
     def ask(self, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> Answered:

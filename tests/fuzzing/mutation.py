@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
-LEAVES: Final = (
+LEAVES: Final[tuple[Any, ...]] = (
     None, True, False, 0, 1, -1, 2, 1.5, 1.0, 2**31, 2**63, -(2**64), 1e308, "", "x", "\0", "\n\n", "\u2028", "\ud800",
     "data: ", "user", "assistant", "tool", "function", "custom", "text", "image_url", "refusal", "stop", "length",
     "tool_calls", "zero:beta", "agent:main:x", "json_schema", "https://a.example/x.png", "data:image/png;base64,AAAA",

@@ -15,13 +15,13 @@ ROUNDS = int(os.environ.get("ZERO_ANY_ORDER_ROUNDS", "10"))
 
 
 def test_any_order_of_requests(live: LiveGateway, upstream: FakeUpstream) -> None:
-    """Connections come, go and break, turns begin, repeat, end and are stopped: nothing is lost, doubled or mixed up."""
+    """Connections come, go and break, turns begin, repeat, end and are stopped: nothing is lost, doubled, mixed up."""
 
     class Played(AnyOrder):
         pass
 
     Played.gateway, Played.upstream = live, upstream
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it so
+    run_state_machine_as_test(
         Played,
         settings=settings(
             max_examples=ROUNDS,
