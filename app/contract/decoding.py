@@ -23,6 +23,7 @@ _IMAGE = "an http or https address, or 'data:image/png;base64,...' with the imag
 _FORMS = {"name": "1 to 64 ASCII letters, digits, '_' or '-'", "url": _IMAGE, "image_url": _IMAGE}
 """What the contract's patterns mean, by the name of the field that has one."""
 
+_NESTING = frozenset({dict, list})
 _MAX_DEPTH = 200
 """Objects and lists inside each other. Fields that no struct names are walked later, by code that recurses."""
 
@@ -75,8 +76,10 @@ def _read_whole(body: bytes) -> Any:
         return value
     level: list[Any] = [value]
     for _ in range(_MAX_DEPTH):
-        inner = [item for node in level for item in (node.values() if isinstance(node, dict) else node)]
-        level = [node for node in inner if isinstance(node, dict | list)]
+        inner: list[Any] = []
+        for node in level:
+            inner += node.values() if type(node) is dict else node
+        level = [node for node in inner if type(node) in _NESTING]
         if not level:
             return value
     raise RecursionError

@@ -7,7 +7,7 @@ engine, so that fields our contract doesn't know reach an upstream that does.
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -91,8 +91,9 @@ def job_of(request: CreateChatCompletionRequest, body: bytes, headers: RequestHe
     has_turn = False
     for position, (sent, slice_) in enumerate(zip(request.messages, raw_messages, strict=True)):
         typed, raw = plain_message(sent, message_without_nulls(sent, slice_))
-        request.messages[position] = typed
-        role = _role(typed)
+        if typed is not sent:
+            request.messages[position] = typed
+        role: str = typed.__struct_config__.tag
         has_turn = has_turn or role in _TURN_ROLES
         (system if role in _SYSTEM_ROLES else messages).append(Message(role, raw))
     if not has_turn:
@@ -142,11 +143,6 @@ def _whole_history(headers: RequestHeaders) -> bool:
     if value not in ("", "full"):
         raise InvalidRequest(f"{HISTORY_HEADER} can only be 'full'.", param=HISTORY_HEADER)
     return value == "full"
-
-
-def _role(message: Any) -> str:
-    role: str = message.__struct_config__.tag
-    return role
 
 
 def _read_timeout(headers: RequestHeaders) -> float | None:

@@ -31,13 +31,13 @@ def is_repetition(history: Sequence[StoredMessage], sent: Sequence[Sent], merged
 
     Args:
         history: The session's active branch.
-        sent: The request's messages.
-        merged: How ``merge`` would continue the session with them.
+        sent: Those of the request's messages that the session doesn't know.
+        merged: How ``merge`` would continue the session with all of them.
     """
     if not history or history[-1].message.role != "assistant":
         return False
     if merged.known:
-        return merged == Merge(len(history) - 1, len(sent))
+        return merged.kept == len(history) - 1 and not sent
     # Nothing of the assistant's is sent along: what it was the answer to then stands right before the last answer.
     before = [message.digest for message in history[max(0, len(history) - 1 - len(sent)) : -1]]
     return merged.kept == len(history) and before == [message.digest for message in sent]

@@ -35,6 +35,7 @@ from app.sessions.idempotency import StoredAnswer
 from app.sessions.interruption import BegunRun, InterruptedRun
 from app.sessions.leases import SessionLeases
 from app.sessions.message import Message
+from app.sessions.resent import ResentConversations
 from app.sessions.reset import IDLE_MINUTES, is_over
 from app.sessions.store import SessionConflict, SessionStore, StoreError
 
@@ -68,6 +69,7 @@ class Runs:
         """Tells of every session that a run has continued."""
         self.arrivals = Arrivals()
         """Who is on the way into a session's queue. A door that has something to find out first notes its run there."""
+        self._resent = ResentConversations()
         self._session_lanes = Lanes("session")
         self._agent_lanes = Lanes("agent")
 
@@ -178,8 +180,9 @@ class Runs:
         parent: str | None = None
         if target.stateful:
             history = await self._history(target.session_key)
-            commands = self._settings().reset_triggers
-            going = continued(history, job.messages, whole=job.whole_history, commands=commands)
+            commands, before = self._settings().reset_triggers, self._resent.get(target.session_key)
+            going = continued(history, job.messages, whole=job.whole_history, commands=commands, last=before)
+            self._resent.remember(target.session_key, going.resent)
             if not going.messages:
                 return await self._begin_anew(job, listener, fence)
             repeated = job.retried and is_repetition(history, going.sent, going.merged)
