@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import re
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +70,13 @@ def test_a_traceback() -> None:
 def test_lines() -> None:
     """Of several lines each is indented."""
     assert "    a\n      b\n    " == indented("a\n  b\n")
+
+
+def test_nobody_goes_past_it() -> None:
+    """Whoever logs has its logger from here; commands may set levels of others."""
+    app = Path(__file__).parents[2] / "app"
+    past = {path for path in app.rglob("*.py") if re.search(r"getLogger\(", path.read_text())}
+    assert {app / "log.py", app / "cli" / "gateway.py", app / "cli" / "local_turn.py"} == past
 
 
 def test_one_filter_per_logger() -> None:
