@@ -44,6 +44,12 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+AS_ZERO_GATEWAY: Final = ("--http", "app.http.uvicorn_wire:UvicornWire")
+"""What makes uvicorn's command line serve HTTP as ``zero gateway`` does."""
+BARE: Final = ("--http", "httptools")
+"""What undoes that."""
+
+
 class LiveGateway:
     """Starts on construction, answers at ``url``, stops at ``stop()``; usable as a context manager.
 
@@ -107,7 +113,16 @@ class LiveGateway:
         raise AssertionError(f"the gateway was not ready in {START_SECONDS} s:\n{self.log_file.read_text()}")
 
     def _command(self) -> list[str]:
-        uvicorn = [sys.executable, "-m", "uvicorn", self._app, "--port", str(self.port), "--no-access-log"]
+        uvicorn = [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            self._app,
+            "--port",
+            str(self.port),
+            "--no-access-log",
+            *AS_ZERO_GATEWAY,
+        ]
         return [*uvicorn, *self._arguments]
 
     @property

@@ -12,6 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from app.contract.models import ChatCompletionStreamResponseDelta
+from app.large.aside import LARGE
+from app.large.shortened import read
 from app.runs.answer import Answer
 from app.runs.event import ChoiceExtra, Event, Extra, finish_event
 from app.runs.job import Job
@@ -21,6 +23,8 @@ from app.sessions.store import StoredMessage
 
 RETRY_SECONDS: Final = 120.0
 """How long after a turn a retry of it may come: no SDK waits longer between two attempts."""
+
+_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 _DELTA: Final = frozenset(ChatCompletionStreamResponseDelta.__struct_fields__)
 _CALL: Final = frozenset({"id", "function", "custom"})
@@ -45,7 +49,7 @@ def is_repetition(history: Sequence[StoredMessage], sent: Sequence[Sent], merged
 
 def can_be_given_again(job: Job, answer: Message) -> bool:
     """Tell whether a stored answer is all that the request wants: sessions keep one choice, and no sound."""
-    return (job.request.n or 1) == 1 and not job.request.audio and "audio" not in msgspec.json.decode(answer.raw)
+    return (job.request.n or 1) == 1 and not job.request.audio and "audio" not in _fields_decoder.decode(answer.raw)
 
 
 def given_again(job: Job, stored: Message) -> tuple[Answer, list[Event]]:
@@ -53,7 +57,7 @@ def given_again(job: Job, stored: Message) -> tuple[Answer, list[Event]]:
 
     Why it ended isn't stored: it is "stop", or what its calls say.
     """
-    fields: dict[str, Any] = msgspec.json.decode(stored.raw)
+    fields: dict[str, Any] = read(stored.raw)
     del fields["role"]
     beside = ChoiceExtra()
     reason = "stop"
@@ -72,6 +76,7 @@ def given_again(job: Job, stored: Message) -> tuple[Answer, list[Event]]:
     first = msgspec.convert({"choices": [choice], "replayed": True}, Event)
     if beside.delta or any(beside.calls.values()):
         first.extra = Extra(choices={0: beside})
+    first.large = len(stored.raw) > LARGE
     last = finish_event(reason)
     last.replayed = True
     answer = Answer.to(job.request, job.run_id)

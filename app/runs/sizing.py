@@ -199,7 +199,7 @@ def _surely_fits(conversation: Conversation, room: int) -> bool:
     else:
         others = chain(others, history)
     for message in others:
-        if room < 0:
+        if len(message.raw) > room:
             return False
         room -= largest_size(message)
     return room >= 0

@@ -16,17 +16,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Whoever has something to say in the log may know this one.
     "log": set(),
     "unique_id": set(),
+    "large": set(),
     # What an agent may put into `params` is what the contract lets a request say.
     "config": {"contract.models"},
-    "contract": {"errors"},
+    "contract": {"errors", "large"},
     "security": {"config", "errors"},
-    "sessions": {"errors"},
+    "sessions": {"errors", "large"},
     "routing": {"config", "errors", "unique_id"},
     # A turn is what a run hands to an engine, an event what it gets back: the protocol between the two lies in runs.
-    "runs": {"config", "contract", "engines.engine", "errors", "routing", "sessions", "unique_id"},
-    "engines": {"config", "contract", "errors", "runs.event", "runs.turn", "sessions.message"},
-    "http": {"config", "contract", "errors", "routing", "runs", "security", "sessions", "unique_id"},
-    "ws": {"config", "contract", "errors", "routing", "runs", "security", "sessions"},
+    "runs": {"config", "contract", "engines.engine", "errors", "large", "routing", "sessions", "unique_id"},
+    "engines": {"config", "contract", "errors", "large", "runs.event", "runs.turn", "sessions.message"},
+    "http": {"config", "contract", "errors", "large", "routing", "runs", "security", "sessions", "unique_id"},
+    "ws": {"config", "contract", "errors", "large", "routing", "runs", "security", "sessions"},
     "machinery": {"config", "engines", "runs", "sessions"},
     "application": {
         "config",
@@ -52,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "contract.message_form",
         "engines",
         "errors",
+        "http.uvicorn_wire",
         "machinery",
         "routing",
         "runs",
