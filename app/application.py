@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -32,6 +31,7 @@ from app.http.model_list import ModelList
 from app.http.session_changes import SessionChanges
 from app.http.session_list import SessionViews
 from app.http.session_transfer import SessionTransfer
+from app.log import logger
 from app.machinery import Machinery
 from app.runs.retention import Retention
 from app.runs.session_care import SessionCare
@@ -41,7 +41,7 @@ from app.security.shared_failures import SharedFailureLimit
 from app.sessions.store import StoreError
 from app.ws.door import Door
 
-_log = logging.getLogger("zero")
+_log = logger("zero")
 
 _COLLECT_AT: Final = (10_000, 20, 100)
 """Python's collector begins with (700, 10, 10), for programs that grow. What a request makes is nearly all gone with it

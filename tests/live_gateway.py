@@ -97,21 +97,7 @@ class LiveGateway:
 
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "uvicorn",
-                self._app,
-                "--port",
-                str(self.port),
-                "--no-access-log",
-                *AS_ZERO_GATEWAY,
-                *self._arguments,
-            ],
-            env=self._environ,
-            cwd=Path(__file__).parent.parent,
-            stdout=self._log,
-            stderr=self._log,
+            self._command(), env=self._environ, cwd=Path(__file__).parent.parent, stdout=self._log, stderr=self._log
         )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -125,6 +111,19 @@ class LiveGateway:
         process.kill()
         process.wait()
         raise AssertionError(f"the gateway was not ready in {START_SECONDS} s:\n{self.log_file.read_text()}")
+
+    def _command(self) -> list[str]:
+        uvicorn = [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            self._app,
+            "--port",
+            str(self.port),
+            "--no-access-log",
+            *AS_ZERO_GATEWAY,
+        ]
+        return [*uvicorn, *self._arguments]
 
     @property
     def log(self) -> str:

@@ -7,13 +7,14 @@ without a word, so that the log is the only place where somebody can see why. Kn
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from errno import EMFILE, ENFILE
 from typing import Final
 
+from app.log import logger
+
 LOOK_SECONDS: Final = 1.0
-_log = logging.getLogger("zero")
+_log = logger("zero")
 
 
 def raise_limit() -> None:

@@ -23,6 +23,7 @@ from app.config import SQLITE, ConfigError, LoadedConfig, bind_host, config_path
 from app.config import Gateway as GatewaySection
 from app.engines.registry import registered_engines
 from app.http import uvicorn_wire as http_wire
+from app.log import OneLine
 from app.security.secret import ENVIRONMENT, resolve_secret
 from app.ws import uvicorn_wire as ws_wire
 from app.ws.outbox import MAX_FRAME_BYTES
@@ -128,6 +129,8 @@ def command(
 
 def _log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s  %(message)s")
+    for handler in logging.getLogger().handlers:  # what libraries say
+        handler.addFilter(OneLine())
     # It would tell of every write beside the configuration, the session store's own included.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     # What uvicorn says at this level is about itself; the banner says where we are.

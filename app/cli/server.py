@@ -6,7 +6,6 @@ Owns what uvicorn does otherwise than docs/cli.md, "Exit codes", says. What is s
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -23,6 +22,7 @@ from app.cli.descriptors import watch_descriptors
 from app.cli.ending import CannotListen
 from app.cli.interruption import ECHO_SECONDS
 from app.cli.output import OutputFailed, echo
+from app.log import logger
 
 ABORT_SECONDS = 5
 """How long aborted runs have to tell their clients before the connections are cut."""
@@ -30,7 +30,7 @@ FORCED_SECONDS = 2
 """How long the engines have to end when somebody doesn't want to wait; then their processes are killed."""
 STOPPING = "the gateway is stopping"
 """Why runs are aborted in the end."""
-_log = logging.getLogger("zero")
+_log = logger("zero")
 
 
 class Server(uvicorn.Server):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from litestar.types import Receive, Scope, Send
@@ -21,12 +20,13 @@ from app.http.keyed_answers import KeyedAnswers
 from app.http.request_headers import RequestHeaders
 from app.http.response import send_response
 from app.large.aside import LARGE, aside
+from app.log import logger
 from app.runs.answer import Answer
 from app.runs.job import Job
 from app.runs.run import Runs
 from app.sessions.idempotency import IdempotencyRecords
 
-_log = logging.getLogger("zero.http")
+_log = logger("zero.http")
 
 
 class ChatCompletions:

@@ -216,9 +216,10 @@ class Answer:
             if self._take(chunk) or (chunk.index in extra.choices and not self._ended(chunk.index)):
                 kept.append(chunk)
             if chunk.index in extra.choices:
+                calls = chunk.delta.tool_calls or ()
                 for position, fields in extra.choices[chunk.index].calls.items():
-                    if chunk.delta.tool_calls:
-                        self._beside.add_call(chunk.index, chunk.delta.tool_calls[position].index, fields)
+                    if position < len(calls):  # an event may name a choice twice, and has the extras of one of the two
+                        self._beside.add_call(chunk.index, calls[position].index, fields)
         event.choices = kept
         if not kept:
             self._beside.hold(extra)

@@ -7,7 +7,6 @@ Source of the rules: design.md, "The run".
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ from app.config import AgentProfile, ModelRef, Session
 from app.contract.models import CompletionUsage
 from app.engines.engine import Engine, steps_of
 from app.errors import EngineFailed, GatewayError, InvalidRequest
+from app.log import logger
 from app.runs.answer import Answer
 from app.runs.compaction import Compaction
 from app.runs.event import Event
@@ -29,7 +29,7 @@ from app.runs.turn import Turn
 from app.sessions.message import Message
 from app.sessions.summary import SessionSummaries
 
-_log = logging.getLogger("zero.runs")
+_log = logger("zero.runs")
 
 _LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
 

@@ -7,7 +7,6 @@ gets the answer. Source of the rules: design.md, "The run" and "Which session".
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import time
@@ -15,6 +14,7 @@ from time import time
 from app.config import Session
 from app.errors import AnswerNotKept, RunTimedOut, SessionMovedOn, StoreUnavailable
 from app.large.aside import LARGE, aside_if
+from app.log import logger
 from app.runs.active import ActiveRuns
 from app.runs.answer import Answer
 from app.runs.arrivals import Arrivals
@@ -40,7 +40,7 @@ from app.sessions.resent import ResentConversations
 from app.sessions.reset import IDLE_MINUTES, is_over
 from app.sessions.store import SessionConflict, SessionStore, StoreError
 
-_log = logging.getLogger("zero.runs")
+_log = logger("zero.runs")
 
 
 class Runs:

@@ -7,13 +7,13 @@ from it while requests come. Where the ledger can't be reached, each process cou
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic
 from typing import Final, Protocol
 
 from app.config import RateLimit
 from app.errors import StoreUnavailable
+from app.log import logger
 from app.security.failure_limit import FailureLimit
 
 SHARE_SECONDS: Final = 1.0
@@ -23,7 +23,7 @@ PATIENCE_SECONDS: Final = 10.0
 MAX_PENDING: Final = 1_000
 """Addresses of which there may be something to tell; of those beyond it only this process knows."""
 
-_log = logging.getLogger("zero.security")
+_log = logger("zero.security")
 
 
 class FailureLedger(Protocol):

@@ -7,7 +7,6 @@ lock away, however the process ends. A run costs two short writes and no transac
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,12 +18,13 @@ from uuid import uuid4
 
 import msgspec
 
+from app.log import logger
 from app.sessions.interruption import BegunRun
 
 MAX_BYTES: Final = 256 * 1024
 """What a journal may grow by before it is written anew, with nothing but the runs that are under way."""
 _UNFINISHED_SECONDS: Final = 60.0
-_log = logging.getLogger("zero.sessions")
+_log = logger("zero.sessions")
 
 
 class _Line(msgspec.Struct, array_like=True, frozen=True):

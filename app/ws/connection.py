@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 from collections.abc import Callable
 from sys import getsizeof
@@ -29,6 +28,7 @@ from app.contract.frames import (
 )
 from app.errors import InvalidRequest
 from app.large.aside import LARGE, aside_if
+from app.log import logger
 from app.security.authenticator import Authenticator
 from app.ws.begun_runs import BegunRuns
 from app.ws.caller import Payload
@@ -49,7 +49,7 @@ MAX_REQUEST_BYTES: Final = 32 * 1024 * 1024
 CLOSE_SECONDS: Final = 1.0
 CONNECT_FIRST: Final = "invalid handshake: first request must be connect"
 
-_log = logging.getLogger("zero.ws")
+_log = logger("zero.ws")
 _connect_decoder = BodyDecoder(ConnectParams)
 
 

@@ -7,7 +7,6 @@ over. Then one run is let through on trial, and a further one whenever a trial h
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import deque
 from collections.abc import Callable
@@ -17,8 +16,9 @@ from typing import Self
 
 from app.config import CircuitBreaker
 from app.errors import EngineFailed
+from app.log import logger
 
-_log = logging.getLogger("zero.engines")
+_log = logger("zero.engines")
 
 
 class Circuit:

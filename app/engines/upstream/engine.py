@@ -11,7 +11,6 @@ import contextlib
 import errno
 import io
 import itertools
-import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from importlib import import_module
@@ -25,6 +24,7 @@ from app.engines.upstream.allowance import Allowance, client_timeout
 from app.engines.upstream.chunk import UpstreamErrorEvent, event_of
 from app.engines.upstream.chunk_reader import ChunkReader
 from app.engines.upstream.circuit_breaker import Circuit, Visit
+from app.engines.upstream.confidential import cause_of, discreet
 from app.engines.upstream.connection_watch import ConnectionWatch
 from app.engines.upstream.every_choice import every_choice
 from app.engines.upstream.failure import failure_of_error, failure_of_response, seconds_of
@@ -33,6 +33,7 @@ from app.engines.upstream.request import body_of, wants_sound
 from app.engines.upstream.retry import BUSY, pause_before
 from app.errors import EngineFailed, GatewayError
 from app.large.aside import LARGE, aside, aside_if
+from app.log import logger
 from app.runs.event import Event
 from app.runs.turn import Turn
 from app.sessions.message import size_of
@@ -40,7 +41,7 @@ from app.sessions.message import size_of
 if TYPE_CHECKING:
     import aiohttp
 
-_log = logging.getLogger("zero.engines")
+_log = logger("zero.engines")
 
 _MAX_ERROR_BYTES: Final = 64 * 1024
 _MAX_COMPLETION_BYTES: Final = 32 * 1024 * 1024
@@ -118,9 +119,10 @@ class UpstreamEngine:
         """Send one request and yield what each read brings."""
         streamed = turn.growing or (self._settings.always_stream and not wants_sound(turn))
         allowance = Allowance(self._provider, self._settings)
+        endpoint = await self._endpoint()
         with self._circuit.visit(turn.run_id) as visit:
             try:
-                response = await self._respond(turn, allowance, visit, streamed=streamed)
+                response = await self._respond(turn, endpoint, allowance, visit, streamed=streamed)
                 async with ConnectionWatch(response, allowance) as body:
                     # aiohttp's own reading of it takes 1.5 KiB for as long as the response is there.
                     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -144,21 +146,22 @@ class UpstreamEngine:
                     visit.succeeded()
                     if chunks.done:
                         await _to_the_end(response)
-            except GatewayError:
+            except GatewayError as told:
+                discreet(told, endpoint.headers)
                 raise
             except Exception as problem:
                 failure = self._failure_of(problem, allowance, visit)
                 if failure is None:
                     raise
-                raise failure from problem
+                # The problem itself shows the request with its key, and would be shown as what came before.
+                raise discreet(failure, endpoint.headers) from cause_of(problem, endpoint.headers)
 
     async def _respond(
-        self, turn: Turn, allowance: Allowance, visit: Visit, *, streamed: bool
+        self, turn: Turn, endpoint: Endpoint, allowance: Allowance, visit: Visit, *, streamed: bool
     ) -> aiohttp.ClientResponse:
         """Send a request, again where that is safe, until it is answered with 200."""
         import aiohttp
 
-        endpoint = await self._endpoint()
         if self._timeout is None:
             self._timeout = client_timeout(self._settings)
         clock = asyncio.get_running_loop().time
