@@ -21,6 +21,7 @@ from app.cli.workers import Workers
 from app.config import SQLITE, ConfigError, LoadedConfig, bind_host, config_path, load, port
 from app.config import Gateway as GatewaySection
 from app.engines.registry import registered_engines
+from app.http.uvicorn_connection import UvicornConnection
 from app.security.secret import ENVIRONMENT, resolve_secret
 from app.ws.outbox import MAX_FRAME_BYTES
 from app.ws.uvicorn_wire import UvicornWire
@@ -97,7 +98,7 @@ def command(
         gateway.app,
         host=host,
         port=listen_port,
-        http="httptools",
+        http=UvicornConnection,
         ws=UvicornWire,
         ws_max_size=MAX_FRAME_BYTES,
         ws_per_message_deflate=False,

@@ -50,6 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "contract.message_form",
         "engines",
         "errors",
+        "http.uvicorn_connection",
         "machinery",
         "routing",
         "runs",
