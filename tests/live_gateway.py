@@ -17,6 +17,13 @@ from typing import Any, Final, Self
 
 TOKEN: Final = "test-token-0123456789"
 START_SECONDS: Final = 30.0
+AS_ZERO_GATEWAY: Final = (
+    "--ws",
+    "app.ws.uvicorn_wire:UvicornWire",
+    "--http",
+    "app.http.uvicorn_connection:UvicornConnection",
+)
+"""What makes uvicorn's command line treat sockets as ``zero gateway`` does."""
 
 
 def configuration(**overrides: Any) -> dict[str, Any]:

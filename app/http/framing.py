@@ -1,4 +1,4 @@
-"""What HTTP/1 asks of a server and its parser leaves to others: no head that can be read in two ways, HTTP/1.0 as it is.
+"""What HTTP/1 asks of a server and its parser leaves to others: heads that say two things, and HTTP/1.0.
 
 Source of the rules: RFC 9112, sections 2.3, 3.2 and 6.1.
 """
@@ -46,6 +46,14 @@ def check_upgrade(headers: Sequence[tuple[bytes, bytes]], *, answering: bool) ->
         raise MalformedRequest("a WebSocket can't begin before earlier requests are answered")
     if any(name in (b"content-length", b"transfer-encoding") and value != b"0" for name, value in headers):
         raise MalformedRequest("a WebSocket begins with a request that has no body")
+
+
+def body_length(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return the header line that says how long a request's body is, or nothing if there is none."""
+    for name, value in headers:
+        if name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0")):
+            return name + b": " + value
+    return b""
 
 
 class Parting:

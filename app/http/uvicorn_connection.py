@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with bounds: on a request's head and framing, on how long clients take, on how many there are.
+"""uvicorn's HTTP protocol with bounds: on a request's head, on how long clients take, on how many there are.
 
 ``zero gateway`` uses it, and so does ``uvicorn app:gateway --http app.http.uvicorn_connection:UvicornConnection``.
 Knows uvicorn, httptools and HTTP/1, nothing of what is asked. What each override changes is what uvicorn 0.54 does
@@ -13,7 +13,7 @@ from typing import Any, Final
 import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.errors import (
     ConnectionsFull,
@@ -23,9 +23,8 @@ from app.errors import (
     RequestTooSlow,
 )
 from app.http.admission import admission_of
-from app.http.error_response import error_body
-from app.http.framing import Parting, check_head, check_upgrade, unchunked
-from app.unique_id import unique_id
+from app.http.framing import Parting, body_length, check_head, check_upgrade, unchunked
+from app.http.refusal import reason, refusal
 
 LINGER_SECONDS: Final = 5.0
 """How long a client that was answered before it had sent everything may go on sending, before it is cut."""
@@ -56,7 +55,7 @@ class UvicornConnection(HttpToolsProtocol):
         # When, by the loop's clock: what is read began, its last byte of body came, the last answer ended.
         self._since = self._progress = self._answered = 0.0
         self._running: RequestResponseCycle | None = None
-        self._deaf = self._parted = False
+        self._deaf = self._parted = self._resuming = False
         self._last_words = b""
         self._unsent: tuple[int, float] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -87,10 +86,10 @@ class UvicornConnection(HttpToolsProtocol):
             self.parser.feed_data(data)
             if requests == self._requests:
                 self._count(len(data), reading, body_bytes)
-        except httptools.HttpParserUpgrade:
-            self._upgrade()
+        except httptools.HttpParserUpgrade as error:
+            self._upgrade(data[error.args[0] :])
         except httptools.HttpParserError as error:
-            self._refuse(_reason(error))
+            self._refuse(reason(error))
         except GatewayError as error:
             self._refuse(error)
 
@@ -114,6 +113,8 @@ class UvicornConnection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin to read a request."""
+        if self._resuming:
+            return
         if len(self.pipeline) >= MAX_AHEAD:
             raise MalformedRequest(f"more than {MAX_AHEAD} requests were sent ahead of the answers")
         super().on_message_begin()
@@ -126,6 +127,9 @@ class UvicornConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Have a request answered."""
+        if self._resuming:
+            self._resuming = False
+            return
         self._requests += 1
         self._head_bytes = self._framing = self._unbodied = self._body_bytes = 0
         size = len(self.url) + sum(len(name) + len(value) + _FIELD for name, value in self.headers)
@@ -153,7 +157,9 @@ class UvicornConnection(HttpToolsProtocol):
             raise MalformedRequest(f"more than {HIGH_WATER_LIMIT} bytes of a body were sent ahead of the answers")
 
     def on_message_complete(self) -> None:
-        """End a request."""
+        """End a request, unless the parser left out its body because it asked for an upgrade."""
+        if self.parser.should_upgrade() and not self._should_upgrade() and body_length(self.headers):
+            return
         super().on_message_complete()
         self._reading = _NOTHING
         self._since = self.loop.time()
@@ -223,16 +229,24 @@ class UvicornConnection(HttpToolsProtocol):
     def _upgrades(self) -> bool:
         return bool(self.parser.should_upgrade()) and self._should_upgrade()
 
-    def _upgrade(self) -> None:
+    def _upgrade(self, rest: bytes) -> None:
+        """Become a WebSocket, or go on as before: the parser stops at every upgrade, and at CONNECT."""
         if self._should_upgrade():
             self._admission.busy(self)
             if self._timer is not None:
                 self._timer.cancel()
             self.handle_websocket_upgrade()
-        else:
-            # To HTTP/2, say, as Java's client asks each time. It is answered in HTTP/1.1; the parser stops here.
+        elif self.scope["method"] == "CONNECT":
             self._deaf = True
             self.cycle.keep_alive = False
+        else:
+            # To HTTP/2, say, which Java's client asks for each time. The answer is one in HTTP/1.1.
+            self.parser = httptools.HttpRequestParser(self)
+            length = body_length(self.headers)
+            if length:
+                self._resuming = True
+                self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % length)
+            self.data_received(rest)
 
     def _count(self, size: int, reading: int, body_bytes: int) -> None:
         """Count what came and was no body: heads that don't end, endless extensions of chunks, endless trailers."""
@@ -251,7 +265,7 @@ class UvicornConnection(HttpToolsProtocol):
     def _refuse(self, error: GatewayError) -> None:
         """Answer what is wrong in its turn: behind the answers to what came before it. Nothing is read any more."""
         self._deaf = True
-        self._last_words = self._answer(error)
+        self._last_words = refusal(error, self.server_state.default_headers)
         if self._reading == _BODY:
             if self.pipeline:  # it waits for its turn, which it won't have
                 self.pipeline.popleft()
@@ -264,18 +278,6 @@ class UvicornConnection(HttpToolsProtocol):
         if not self._answering:
             self.transport.write(self._last_words)
             self.part()
-
-    def _answer(self, error: GatewayError) -> bytes:
-        body = error_body(error)
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"connection", b"close"),
-            (b"x-request-id", b"req_" + unique_id().encode()),
-            *((name.encode(), value.encode()) for name, value in error.headers),
-        ]
-        return b"".join([STATUS_LINE[error.status], *(b"%b: %b\r\n" % pair for pair in headers), b"\r\n", body])
 
     # What the clock says
 
@@ -325,12 +327,3 @@ class UvicornConnection(HttpToolsProtocol):
         if self._reading == _HEAD or self._head_bytes or self.cycle is None:
             return self._since + limits.head_seconds
         return self._since + limits.idle_seconds
-
-
-def _reason(error: httptools.HttpParserError) -> GatewayError:
-    inner = error.__context__
-    if isinstance(inner, GatewayError):
-        return inner
-    if isinstance(error, httptools.HttpParserCallbackError) and not isinstance(inner, httptools.HttpParserError):
-        raise error
-    return MalformedRequest(str(inner or error)[:100] or "it could not be read")

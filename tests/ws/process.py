@@ -9,13 +9,6 @@ from typing import Final
 from tests.live_gateway import LiveGateway
 
 MIB: Final = 1024 * 1024
-AS_ZERO_GATEWAY: Final = (
-    "--ws",
-    "app.ws.uvicorn_wire:UvicornWire",
-    "--http",
-    "app.http.uvicorn_connection:UvicornConnection",
-)
-"""What makes uvicorn's command line treat sockets as ``zero gateway`` does."""
 
 
 def memory(gateway: LiveGateway) -> int:

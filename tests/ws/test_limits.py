@@ -18,11 +18,11 @@ from tests.doors.client import CHAT, ask
 from tests.fakes.configuration import upstream_configuration
 from tests.fakes.script import Pause, stream, words
 from tests.fakes.upstream import FakeUpstream
-from tests.live_gateway import TOKEN, LiveGateway
+from tests.live_gateway import AS_ZERO_GATEWAY, TOKEN, LiveGateway
 from tests.official import Json
 from tests.ws.answers import LATE, begun, halting, sent
 from tests.ws.client import SECONDS, Client, Frame, Refused, handshake, new_key, text_of
-from tests.ws.process import AS_ZERO_GATEWAY, MIB, memory, open_sockets, peak_memory
+from tests.ws.process import MIB, memory, open_sockets, peak_memory
 from tests.ws.raw import PING, RawClient
 
 CLIENTS = 200
