@@ -84,8 +84,7 @@ class UvicornConnection(HttpToolsProtocol):
         reading, requests, body_bytes = self._reading, self._requests, self._body_bytes
         try:
             self.parser.feed_data(data)
-            if requests == self._requests:
-                self._count(len(data), reading, body_bytes)
+            self._count(len(data), reading, body_bytes if requests == self._requests else None)
         except httptools.HttpParserUpgrade as error:
             self._upgrade(data[error.args[0] :])
         except httptools.HttpParserError as error:
@@ -131,10 +130,11 @@ class UvicornConnection(HttpToolsProtocol):
             self._resuming = False
             return
         self._requests += 1
-        self._head_bytes = self._framing = self._unbodied = self._body_bytes = 0
+        self._head_bytes = self._body_bytes = 0
         size = len(self.url) + sum(len(name) + len(value) + _FIELD for name, value in self.headers)
         if size > self._limits.max_header_bytes:
             raise HeadersTooLarge(self._limits.max_header_bytes)
+        self._framing = self._unbodied = -size  # it is counted once more with what came together with it
         check_head(self.parser.get_http_version(), self.headers)
         if not self._served and self.url.partition(b"?")[0] not in self._admission.probes:
             raise ConnectionsFull
@@ -248,16 +248,22 @@ class UvicornConnection(HttpToolsProtocol):
                 self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % length)
             self.data_received(rest)
 
-    def _count(self, size: int, reading: int, body_bytes: int) -> None:
-        """Count what came and was no body: heads that don't end, endless extensions of chunks, endless trailers."""
+    def _count(self, size: int, reading: int, body_bytes: int | None) -> None:
+        """Count what came and was no body: heads that don't end, endless extensions of chunks, endless trailers.
+
+        Args:
+            size: Bytes that came.
+            reading: What was being read before they came.
+            body_bytes: How much of that body had come before; ``None`` if a head has ended meanwhile.
+        """
         most = self._limits.max_header_bytes
         if self._reading == _BODY:
-            come = self._body_bytes - body_bytes
+            come = self._body_bytes - (body_bytes or 0)
             self._framing += size - come
             self._unbodied = 0 if come else self._unbodied + size
             if self._unbodied > most or self._framing > most + FRAMING * self._body_bytes:
                 raise HeadersTooLarge(most)
-        elif reading != _BODY:
+        elif body_bytes is not None and reading != _BODY:
             self._head_bytes += size
             if self._head_bytes > most:
                 raise HeadersTooLarge(most)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Final, Self
@@ -136,3 +137,13 @@ def soon(holds: Callable[[], bool], seconds: float = SECONDS) -> float:
         assert time.monotonic() - began < seconds, "it did not come to hold"
         time.sleep(0.001)
     return time.monotonic() - began
+
+
+def pause_until(moment: float) -> None:
+    """Do nothing until then, by ``time.monotonic()``: for clients that are slow on purpose."""
+    time.sleep(max(0.0, moment - time.monotonic()))
+
+
+def measured(what: str) -> None:
+    """Show a figure, with ``pytest -s``."""
+    sys.stdout.write(f"\n{what}\n")
