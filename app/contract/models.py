@@ -742,4 +742,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "1829dc14343f75f54d70a5ead91ff0e684bb1fea2f0ef641c465440a1d507e28"
+CONTRACT_SHA256 = "0ec19ca98b8e685c9c56db1a2e45fa5b749783f42e2dabc6097b014464ebc53c"
