@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -14,18 +16,32 @@ from tests.live_gateway import AS_ZERO_GATEWAY, LiveGateway
 Start = Callable[..., LiveGateway]
 
 
-@pytest.fixture
-def upstream() -> Iterator[FakeUpstream]:
+@pytest.fixture(scope="package")
+def service() -> Iterator[FakeUpstream]:
     """An upstream that does what it is told."""
     with FakeUpstream() as fake:
         yield fake
 
 
 @pytest.fixture
-def limited(start_gateway: Start, upstream: FakeUpstream) -> Start:
-    """Start a gateway before that upstream, with the given ``gateway.limits``."""
+def upstream(service: FakeUpstream) -> FakeUpstream:
+    """That upstream, with nothing in its memory."""
+    service.reset()
+    return service
 
-    def start(**limits: Any) -> LiveGateway:
-        return start_gateway(upstream_configuration(upstream, gateway={"limits": limits}), arguments=AS_ZERO_GATEWAY)
 
-    return start
+@pytest.fixture(scope="package")
+def limited(service: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Return a gateway before that upstream, with the given ``gateway.limits``; tests of the same limits share it."""
+    with ExitStack() as stack:
+        started: dict[str, LiveGateway] = {}
+
+        def start(**limits: Any) -> LiveGateway:
+            name = json.dumps(limits, sort_keys=True)
+            if name not in started:
+                config = upstream_configuration(service, gateway={"limits": limits})
+                live = LiveGateway(tmp_path_factory.mktemp("limited"), config, arguments=AS_ZERO_GATEWAY)
+                started[name] = stack.enter_context(live)
+            return started[name]
+
+        yield start
