@@ -19,7 +19,8 @@ run: $(VENV)/.installed ## Serve examples/zero.json5 on 127.0.0.1:18789: a real 
 		exec $(BIN)/zero gateway --dev
 
 test: $(VENV)/.installed-dev lint check-generated ## Run everything that CI runs; five minutes of it are faults (ZERO_FAULT_SECONDS=20 for one)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/faults
+	$(BIN)/python -m pytest -s tests/faults
 
 clients: $(VENV)/.installed-dev ## Drive real clients and chat applications; installs some 3 GB into build/clients, once
 	$(BIN)/python -m pytest -v tests/clients tests/applications

@@ -7,6 +7,7 @@ with them. Needs `npm` and `node` (20 or newer) on the path, and the registry on
 import json
 import shutil
 import subprocess
+from fcntl import LOCK_EX, flock
 from functools import cache
 from pathlib import Path
 
@@ -39,12 +40,14 @@ def node_modules() -> Path:
     """
     installed = _FOLDER / "installed"
     wanted = "\n".join(PACKAGES)
-    if not installed.is_file() or installed.read_text(encoding="utf-8") != wanted:
-        _FOLDER.mkdir(parents=True, exist_ok=True)
-        # A manifest of its own, or npm would look for one further up.
-        (_FOLDER / "package.json").write_text('{"private": true}', encoding="utf-8")
-        _run("npm", "install", *_FLAGS, "--prefix", str(_FOLDER), *PACKAGES)
-        installed.write_text(wanted, encoding="utf-8")
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    with (_FOLDER / "lock").open("w") as lock:
+        flock(lock, LOCK_EX)  # tests run in several processes
+        if not installed.is_file() or installed.read_text(encoding="utf-8") != wanted:
+            # A manifest of its own, or npm would look for one further up.
+            (_FOLDER / "package.json").write_text('{"private": true}', encoding="utf-8")
+            _run("npm", "install", *_FLAGS, "--prefix", str(_FOLDER), *PACKAGES)
+            installed.write_text(wanted, encoding="utf-8")
     return _FOLDER / "node_modules"
 
 

@@ -40,7 +40,7 @@ class KeyedAnswers:
 
     def __init__(self, runs: Runs, records: IdempotencyRecords, seconds: float) -> None:
         self._runs = runs
-        self._keyed = KeyedRuns(records, seconds)
+        self._keyed = KeyedRuns(records, seconds, runs.arrivals)
 
     async def answer(
         self, key: str, job: Job, body: bytes, scope: Any, receive: Receive, send: Send, keepalive: float

@@ -25,6 +25,7 @@ from app.errors import (
 )
 from app.http.answer_log import AnswerLog, Room
 from app.http.told_failure import ToldFailure, told
+from app.runs.arrivals import Arrivals
 from app.runs.job import Job
 from app.sessions.idempotency import (
     MAX_ANSWER_BYTES,
@@ -119,11 +120,13 @@ class KeyedRuns:
     Args:
         records: Keeps the answers.
         seconds: For how long.
+        arrivals: Has the order in which runs came, which mustn't depend on when a key has been looked up.
     """
 
-    def __init__(self, records: IdempotencyRecords, seconds: float) -> None:
+    def __init__(self, records: IdempotencyRecords, seconds: float, arrivals: Arrivals) -> None:
         self._records = records
         self._seconds = seconds
+        self._arrivals = arrivals
         self._room = Room()
         self._under_way: dict[str, KeyedRun] = {}
 
@@ -192,11 +195,14 @@ class KeyedRuns:
 
     def _begin(self, key: str, job: Job, asked: bytes, perform: Perform) -> KeyedRun:
         run = KeyedRun(job, asked, AnswerLog(self._room))
+        if job.target.stateful:
+            self._arrivals.note(job.target.session_key, job.run_id)
         run.task = asyncio.create_task(self._live(key, asked, run, perform), name=job.run_id)
 
         # Not a `finally` in the task: one that is stopped before its first step would never come to it.
         def over(task: asyncio.Task[KeptAnswer]) -> None:
             del self._under_way[key]
+            self._not_coming(job)
             run.end(task)
 
         run.task.add_done_callback(over)
@@ -207,6 +213,8 @@ class KeyedRuns:
         if isinstance(found, Record):
             return await _given(found, run)
         run.answered = found.answer
+        if run.answered is not None:
+            self._not_coming(run.job)
         run.looked.set()
         await asyncio.sleep(0)  # those who have waited for this begin to read before the first word
         # A request without streaming is bounded by how long its client waits; the next attempt can wait on here.
@@ -245,11 +253,15 @@ class KeyedRuns:
             raise StoreUnavailable from error
 
     async def _followed(self, key: str, found: UnderWay, run: KeyedRun) -> None:
+        self._not_coming(run.job)
         run.following, run.claimant = True, found.claimant
         run.looked.set()
         failure = await self._records.follow(key, found.claimant.run_id)
         if failure is not None:
             raise ToldFailure(failure)
+
+    def _not_coming(self, job: Job) -> None:
+        self._arrivals.leave(job.target.session_key, job.run_id)
 
     async def _keep(self, key: str, answer: KeptAnswer) -> None:
         try:

@@ -16,8 +16,9 @@ from app.config import Session
 from app.errors import AnswerNotKept, RunTimedOut, SessionMovedOn, StoreUnavailable
 from app.runs.active import ActiveRuns
 from app.runs.answer import Answer
+from app.runs.arrivals import Arrivals
 from app.runs.asking import Asking, EngineSource, Listener
-from app.runs.job import Job
+from app.runs.job import Job, new_run_id
 from app.runs.lanes import Lanes
 from app.runs.past import Past
 from app.runs.prompt import system_messages
@@ -67,6 +68,8 @@ class Runs:
         """The runs under way, through whichever door."""
         self.changes = Changes()
         """Tells of every session that a run has continued."""
+        self.arrivals = Arrivals()
+        """Who is on the way into a session's queue. A door that has something to find out first notes its run there."""
         self._session_lanes = Lanes("session")
         self._agent_lanes = Lanes("agent")
 
@@ -141,13 +144,7 @@ class Runs:
             StoreUnavailable: If those who share it can't be asked.
         """
         async with AsyncExitStack() as places:
-            leases: SessionLeases = self._store.leases or self._session_lanes
-            try:
-                fence = await places.enter_async_context(leases.held(session_key))
-            except StoreError as error:
-                _log.error("%s", error)
-                raise StoreUnavailable from error
-            yield fence
+            yield await self._held(places, session_key, new_run_id(), None)
 
     async def _bounded(self, job: Job, listener: Listener | None) -> Answer:
         agent = job.target.agent
@@ -162,7 +159,8 @@ class Runs:
                 async with AsyncExitStack() as places:
                     fence: int | None = None
                     if job.target.stateful:
-                        fence = await self._held(places, job)
+                        run = BegunRun(job.run_id, job.target.session_key, agent.id, time())
+                        fence = await self._held(places, job.target.session_key, job.run_id, run)
                     if agent.max_concurrent is not None:
                         lane = self._agent_lanes.enter(agent.id, width=agent.max_concurrent)
                         await places.enter_async_context(lane)
@@ -290,16 +288,20 @@ class Runs:
             _log.error("%s", error)
             raise StoreUnavailable from error
 
-    async def _held(self, places: AsyncExitStack, job: Job) -> int | None:
-        run = BegunRun(job.run_id, job.target.session_key, job.target.agent.id, time())
+    async def _held(self, places: AsyncExitStack, session_key: str, run_id: str, run: BegunRun | None) -> int | None:
         # Where several processes share the store, the store says whose turn it is.
         leases: SessionLeases = self._store.leases or self._session_lanes
+        self.arrivals.note(session_key, run_id)
         try:
-            await places.enter_async_context(self._store.noted(run))
-            return await places.enter_async_context(leases.held(run.session_key, run))
+            if run is not None:
+                await places.enter_async_context(self._store.noted(run))
+            await self.arrivals.go(session_key, run_id)
+            return await places.enter_async_context(leases.held(session_key, run))
         except StoreError as error:
             _log.error("%s", error)
             raise StoreUnavailable from error
+        finally:
+            self.arrivals.leave(session_key, run_id)
 
     async def _remember(
         self,

@@ -21,6 +21,7 @@ from app.errors import (
 from app.http import keyed_runs
 from app.http.answer_log import AnswerLog
 from app.http.keyed_runs import KeyedRuns, Perform
+from app.runs.arrivals import Arrivals
 from app.runs.job import Job
 from app.sessions.deferred import open_sqlite
 from app.sessions.idempotency import (
@@ -116,7 +117,7 @@ def test_a_time_limit_of_the_client_does_not_hold(play: Play) -> None:
     """The next attempt waits on for the same run."""
 
     async def scenario(records: IdempotencyRecords) -> None:
-        perform, runs = Performer(), KeyedRuns(records, SECONDS)
+        perform, runs = Performer(), KeyedRuns(records, SECONDS, Arrivals())
         perform.go.set()
         taken, repeated = await runs.take("key", job(time_limit=0.1), b"asked", perform)
         assert (b"done", False) == ((await taken.outcome()).body, repeated)
@@ -135,7 +136,7 @@ def test_a_failure_is_everybodys_and_leaves_nothing(play: Play, error: Exception
     """All who wait get it; then the key is free, even for another request."""
 
     async def scenario(records: IdempotencyRecords) -> None:
-        failing, runs = Performer(error=error), KeyedRuns(records, SECONDS)
+        failing, runs = Performer(error=error), KeyedRuns(records, SECONDS, Arrivals())
         waiting = [asyncio.create_task(body_of(runs, failing)) for _ in range(3)]
         await begun(failing)
         failing.go.set()
@@ -153,7 +154,7 @@ def test_records_that_can_not_be_read(play: Play) -> None:
     """Nothing is run, since it might have been before; a retry is welcome."""
 
     async def scenario(records: IdempotencyRecords) -> None:
-        perform, runs = Performer(), KeyedRuns(Broken(readable=False), SECONDS)
+        perform, runs = Performer(), KeyedRuns(Broken(readable=False), SECONDS, Arrivals())
         with pytest.raises(StoreUnavailable) as caught:
             await body_of(runs, perform)
         assert (None, []) == (caught.value.should_retry, perform.jobs)
@@ -166,7 +167,7 @@ def test_records_that_can_not_be_written(play: Play, caplog: pytest.LogCaptureFi
     """The answer is given all the same; the log says that it isn't kept."""
 
     async def scenario(records: IdempotencyRecords) -> None:
-        perform, runs = Performer(), KeyedRuns(Broken(readable=True), SECONDS)
+        perform, runs = Performer(), KeyedRuns(Broken(readable=True), SECONDS, Arrivals())
         perform.go.set()
         assert b"done" == await body_of(runs, perform)
 
@@ -179,7 +180,7 @@ def test_an_answer_that_is_too_large(play: Play) -> None:
     """Who waits gets it, who comes later is told that it is gone, and another request that the key is taken."""
 
     async def scenario(records: IdempotencyRecords) -> None:
-        perform, runs = Performer(b"x" * (MAX_ANSWER_BYTES + 1)), KeyedRuns(records, SECONDS)
+        perform, runs = Performer(b"x" * (MAX_ANSWER_BYTES + 1)), KeyedRuns(records, SECONDS, Arrivals())
         perform.go.set()
         answers = await asyncio.gather(body_of(runs, perform), body_of(runs, perform))
         assert [MAX_ANSWER_BYTES + 1] * 2 == [len(answer or b"") for answer in answers]
@@ -196,7 +197,7 @@ def test_closing_stops_what_is_under_way(play: Play) -> None:
     """Even what has not come to its first step; who waits hears that the gateway stops."""
 
     async def scenario(records: IdempotencyRecords) -> None:
-        perform, runs = Performer(), KeyedRuns(records, SECONDS)
+        perform, runs = Performer(), KeyedRuns(records, SECONDS, Arrivals())
         first = asyncio.create_task(body_of(runs, perform))
         await begun(perform)
         second = asyncio.create_task(runs.take("other", job(), b"asked", perform))
@@ -216,7 +217,7 @@ def test_a_client_that_leaves_takes_nothing_along(play: Play) -> None:
     """Cancelling the wait leaves the run to the others."""
 
     async def scenario(records: IdempotencyRecords) -> None:
-        perform, runs = Performer(), KeyedRuns(records, SECONDS)
+        perform, runs = Performer(), KeyedRuns(records, SECONDS, Arrivals())
         leaving, staying = (asyncio.create_task(body_of(runs, perform)) for _ in range(2))
         await begun(perform)
         leaving.cancel()
@@ -233,7 +234,7 @@ def test_too_many(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyed_runs, "MAX_RUNS", 1)
 
     async def scenario(records: IdempotencyRecords) -> None:
-        perform, runs = Performer(), KeyedRuns(records, SECONDS)
+        perform, runs = Performer(), KeyedRuns(records, SECONDS, Arrivals())
         waiting = [asyncio.create_task(body_of(runs, perform)) for _ in range(2)]
         await begun(perform)
         with pytest.raises(RateLimited) as caught:
@@ -252,7 +253,7 @@ def test_draining_waits_for_runs_without_clients(play: Play) -> None:
     """As long as it is allowed to, and no longer than they take."""
 
     async def scenario(records: IdempotencyRecords) -> None:
-        perform, runs = Performer(), KeyedRuns(records, SECONDS)
+        perform, runs = Performer(), KeyedRuns(records, SECONDS, Arrivals())
         await runs.take("key", job(), b"asked", perform)
         await runs.drained(0.05)
         assert 1 == len(runs)
@@ -270,7 +271,8 @@ def test_what_joins_a_request_that_the_key_is_not_for(play: Play) -> None:
     """Another process has the key: who comes with another request is refused, who comes with that one waits for it."""
 
     async def scenario(records: IdempotencyRecords) -> None:
-        perform, there, here = Performer(), KeyedRuns(records, SECONDS), KeyedRuns(records, SECONDS)
+        perform, arrivals = Performer(), Arrivals()
+        there, here = KeyedRuns(records, SECONDS, Arrivals()), KeyedRuns(records, SECONDS, arrivals)
         first = asyncio.create_task(body_of(there, perform))
         await begun(perform)
         stranger, joining = (asyncio.create_task(body_of(here, Performer(), asked)) for asked in (b"else", b"asked"))
@@ -278,6 +280,7 @@ def test_what_joins_a_request_that_the_key_is_not_for(play: Play) -> None:
             await stranger
         perform.go.set()
         assert [b"done", b"done"] == list(await asyncio.gather(first, joining))
+        assert 0 == len(arrivals)
 
     play(scenario)
 
@@ -286,11 +289,12 @@ def test_following_can_be_stopped(play: Play) -> None:
     """Who waits for another process is told that this one ends; the run there goes on."""
 
     async def scenario(records: IdempotencyRecords) -> None:
-        perform, there, here = Performer(), KeyedRuns(records, SECONDS), KeyedRuns(records, SECONDS)
+        perform, arrivals = Performer(), Arrivals()
+        there, here = KeyedRuns(records, SECONDS, Arrivals()), KeyedRuns(records, SECONDS, arrivals)
         first = asyncio.create_task(body_of(there, perform))
         await begun(perform)
         taken, _ = await here.take("key", job(), b"asked", Performer())
-        assert (True, True) == (taken.following, taken.repeats)
+        assert (True, True, 0) == (taken.following, taken.repeats, len(arrivals))
         await here.drained(60.0)
         here.stop_following()
         with pytest.raises(RunAborted, match="stopping"):

@@ -143,7 +143,6 @@ def test_roles(role: str) -> None:
         (("operator.admin",), {"operator.read", "operator.write", "operator.admin"}),
         ((), set()),
     ],
-    ids=str,
 )
 def test_greater_scopes_include_lesser_ones(granted: tuple[str, ...], allowed: set[str]) -> None:
     """And never the other way round."""
