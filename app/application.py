@@ -13,6 +13,7 @@ from typing import Final
 from litestar import Litestar
 from litestar.exceptions import HTTPException
 from litestar.handlers import ASGIRouteHandler
+from litestar.plugins import PluginProtocol
 from litestar.types import ASGIApp
 
 from app.config import LoadedConfig, config_path, load, watch
@@ -46,6 +47,14 @@ _log = logging.getLogger("zero")
 _COLLECT_AT: Final = (10_000, 20, 100)
 """Python's collector begins with (700, 10, 10), for programs that grow. What a request makes is nearly all gone with it
 without a collection; looking every few requests whether that is so took a tenth of their processor time."""
+
+
+class _Litestar(Litestar):
+    """Litestar without plugins for parameters of handlers: ours have none, and its own bring pydantic along."""
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        return plugins
 
 
 class Gateway:
@@ -115,7 +124,7 @@ class Gateway:
             },
         )
         websocket = ASGIRouteHandler("/", opt={HANDSHAKE: True}, copy_scope=False)(self.websocket.serve)
-        return Litestar(
+        return _Litestar(
             route_handlers=[*routes, websocket],
             guards=[guard(self.authenticator, lambda: enabled)],
             exception_handlers={

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.live_gateway import AS_ZERO_GATEWAY, LiveGateway, configuration
+from tests.live_gateway import LiveGateway, configuration
 
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
     """A live gateway with the echo engine, shared by all tests that don't change it."""
-    with LiveGateway(tmp_path_factory.mktemp("gateway"), configuration(), arguments=AS_ZERO_GATEWAY) as live:
+    with LiveGateway(tmp_path_factory.mktemp("gateway"), configuration()) as live:
         yield live
 
 

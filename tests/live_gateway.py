@@ -17,13 +17,6 @@ from typing import Any, Final, Self
 
 TOKEN: Final = "test-token-0123456789"
 START_SECONDS: Final = 30.0
-AS_ZERO_GATEWAY: Final = (
-    "--ws",
-    "app.ws.uvicorn_wire:UvicornWire",
-    "--http",
-    "app.http.uvicorn_connection:UvicornConnection",
-)
-"""What makes uvicorn's command line treat sockets as ``zero gateway`` does."""
 
 
 def configuration(**overrides: Any) -> dict[str, Any]:
@@ -49,6 +42,12 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         had = result.get(key)
         result[key] = merged(had, value) if isinstance(had, dict) and isinstance(value, dict) else value
     return result
+
+
+AS_ZERO_GATEWAY: Final = ("--http", "app.http.uvicorn_connection:UvicornConnection")
+"""What makes uvicorn's command line serve HTTP as ``zero gateway`` does."""
+BARE: Final = ("--http", "httptools")
+"""What undoes that."""
 
 
 class LiveGateway:
@@ -106,6 +105,7 @@ class LiveGateway:
                 "--port",
                 str(self.port),
                 "--no-access-log",
+                *AS_ZERO_GATEWAY,
                 *self._arguments,
             ],
             env=self._environ,

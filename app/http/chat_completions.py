@@ -10,8 +10,9 @@ from litestar.types import Receive, Scope, Send
 from app.config import LoadedConfig
 from app.errors import GatewayError, InternalError
 from app.http.body import read_json_body
-from app.http.chat_request import decode_request, job_of, target_of
-from app.http.completion import completion_of
+from app.http.chat_request import decode_request, job_of, large_job, target_of
+from app.http.completion import written_completion
+from app.http.departure import departure_of
 from app.http.disconnect import ClientDisconnected, until_disconnect
 from app.http.edge import identify, request_id_of
 from app.http.event_stream import EventStream
@@ -19,6 +20,7 @@ from app.http.idempotency_key import idempotency_key
 from app.http.keyed_answers import KeyedAnswers
 from app.http.request_headers import RequestHeaders
 from app.http.response import send_response
+from app.large.aside import LARGE, aside
 from app.runs.answer import Answer
 from app.runs.job import Job
 from app.runs.run import Runs
@@ -53,18 +55,23 @@ class ChatCompletions:
         headers = RequestHeaders(scope["headers"])
         try:
             body = await read_json_body(headers, receive, settings.max_body_bytes)
-            request = decode_request(body)
-            target = target_of(request, headers, snapshot, settings)
-            job = job_of(request, body, headers, target)
+            if len(body) <= LARGE:
+                request = decode_request(body)
+                target = target_of(request, headers, snapshot, settings)
+                job = job_of(request, body, headers, target)
+            else:
+                job = await aside(large_job, body, headers, snapshot, settings)
+                request, target = job.request, job.target
             key = idempotency_key(headers)
             identify(scope, agent_id=target.agent.id, session_key=target.session_key, run_id=job.run_id)
             if key is not None:
                 await self._keyed.answer(key, job, body, scope, receive, send, settings.keepalive_seconds)
             elif request.stream:
+                del body, headers, request, target  # a stream may be open for long
                 await self._stream(job, scope, receive, send, settings.keepalive_seconds)
             else:
-                answer = await until_disconnect(receive, self._runs.execute(job))
-                await send_response(send, 200, completion_of(job, answer), headers=_origin(answer))
+                answer = await until_disconnect(receive, self._runs.execute(job), departure_of(scope))
+                await send_response(send, 200, await written_completion(job, answer), headers=_origin(answer))
         except ClientDisconnected:
             _log.info("request %s: the client went away", request_id_of(scope))
 
@@ -83,7 +90,8 @@ class ChatCompletions:
     async def _stream(self, job: Job, scope: Scope, receive: Receive, send: Send, keepalive: float) -> None:
         stream = EventStream.to(job, send, keepalive)
         try:
-            await stream.complete(await until_disconnect(receive, self._runs.execute(job, stream)))
+            work = self._runs.execute(job, stream)
+            await stream.complete(await until_disconnect(receive, work, departure_of(scope)))
         except GatewayError as error:
             if not stream.started:
                 raise

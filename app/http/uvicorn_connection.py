@@ -8,12 +8,12 @@ without it.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.errors import (
     ConnectionsFull,
@@ -25,6 +25,7 @@ from app.errors import (
 from app.http.admission import admission_of
 from app.http.framing import Parting, body_length, check_head, check_upgrade, unchunked
 from app.http.refusal import reason, refusal
+from app.http.uvicorn_wire import HeadWithBody, UvicornWire
 
 LINGER_SECONDS: Final = 5.0
 """How long a client that was answered before it had sent everything may go on sending, before it is cut."""
@@ -39,7 +40,7 @@ _NOTHING, _HEAD, _BODY = range(3)
 """What is being read."""
 
 
-class UvicornConnection(HttpToolsProtocol):
+class UvicornConnection(UvicornWire):
     """One connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -142,8 +143,12 @@ class UvicornConnection(HttpToolsProtocol):
             check_upgrade(self.headers, answering=self._answering)
         self._admission.busy(self)
         self._progress = self.loop.time()
+        before = self.cycle
         super().on_headers_complete()
         self._reading = _BODY
+        if self.cycle is not before and not self.cycle.keep_alive:
+            parting = cast("asyncio.Transport", Parting(self.transport, self.part))
+            self.cycle.transport = cast("asyncio.Transport", HeadWithBody(parting, self.loop))
         # uvicorn stops reading while a request waits; then nobody notices that the client has gone.
         if self.pipeline:
             self.flow.resume_reading()
@@ -168,10 +173,8 @@ class UvicornConnection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        if not cycle.keep_alive:
-            cycle.transport = Parting(self.transport, self.part)  # type: ignore[assignment]  # as much as it needs
-            if cycle.scope["http_version"] == "1.0":
-                app = unchunked(app, cycle)
+        if cycle.scope["http_version"] == "1.0":
+            app = unchunked(app, cycle)
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
@@ -187,16 +190,18 @@ class UvicornConnection(HttpToolsProtocol):
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
-        elif self._last_words:
-            self.transport.write(self._last_words)
-            self.part()
         elif self._deaf:
-            self.part()
+            self.loop.call_soon(self._say_last)  # behind a head that waits for its body
         else:
             self._admission.idle(self)
             self._since = self._answered
             if self._reading == _BODY:
                 self._hurry(LINGER_SECONDS)
+
+    def _say_last(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(self._last_words)
+            self.part()
 
     def part(self) -> None:
         """Close in such a way that a client that still sends can read what it was told."""
@@ -274,7 +279,7 @@ class UvicornConnection(HttpToolsProtocol):
         self._last_words = refusal(error, self.server_state.default_headers)
         if self._reading == _BODY:
             if self.pipeline:  # it waits for its turn, which it won't have
-                self.pipeline.popleft()
+                del self.pipeline[0]
             elif not self.cycle.response_started:
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
@@ -282,8 +287,7 @@ class UvicornConnection(HttpToolsProtocol):
             else:
                 self._last_words = b""
         if not self._answering:
-            self.transport.write(self._last_words)
-            self.part()
+            self._say_last()
 
     # What the clock says
 

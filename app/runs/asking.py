@@ -21,7 +21,7 @@ from app.runs.answer import Answer
 from app.runs.compaction import Compaction
 from app.runs.event import Event
 from app.runs.job import Job
-from app.runs.legacy_functions import with_tools
+from app.runs.legacy_functions import may_call_functions, with_tools
 from app.runs.sizing import Conversation, Sizing
 from app.runs.token_count import added
 from app.runs.turn import Turn
@@ -116,12 +116,13 @@ class Asking:
         parameters = _parameters(agent, job.parameters)
         window = agent.windows.get(model)
         told = cut = await self._sizing.fitted(conversation, window, parameters, pinned)
+        calling = may_call_functions(conversation.history) or may_call_functions(conversation.new)
         if conversation.past is not None and window is not None and not conversation.is_all_in(cut):
             room = await self._sizing.room(window, parameters)
             told = await self._compaction.fitted(job, model, conversation, room, answer) or cut
         while True:
             try:
-                turn = self._turn(job, model, told, growing=listener is not None)
+                turn = self._turn(job, model, told, growing=listener is not None, calling=calling)
                 await self._drive(turn, model, answer, listener)
                 return told
             except InvalidRequest as error:
@@ -176,7 +177,7 @@ class Asking:
         return len(events)
 
     @staticmethod
-    def _turn(job: Job, model: ModelRef, conversation: tuple[Message, ...], *, growing: bool) -> Turn:
+    def _turn(job: Job, model: ModelRef, conversation: tuple[Message, ...], *, growing: bool, calling: bool) -> Turn:
         agent = job.target.agent
         turn = Turn(
             run_id=job.run_id,
@@ -187,7 +188,7 @@ class Asking:
             parameters=_parameters(agent, job.parameters),
             growing=growing,
         )
-        return with_tools(turn)
+        return with_tools(turn, calling=calling)
 
 
 def _parameters(agent: AgentProfile, sent: Mapping[str, msgspec.Raw]) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from time import time
 
 from app.config import Session
 from app.errors import AnswerNotKept, RunTimedOut, SessionMovedOn, StoreUnavailable
+from app.large.aside import LARGE, aside_if
 from app.runs.active import ActiveRuns
 from app.runs.answer import Answer
 from app.runs.arrivals import Arrivals
@@ -34,7 +35,8 @@ from app.sessions.history import History
 from app.sessions.idempotency import StoredAnswer
 from app.sessions.interruption import BegunRun, InterruptedRun
 from app.sessions.leases import SessionLeases
-from app.sessions.message import Message
+from app.sessions.message import Message, size_of
+from app.sessions.resent import ResentConversations
 from app.sessions.reset import IDLE_MINUTES, is_over
 from app.sessions.store import SessionConflict, SessionStore, StoreError
 
@@ -70,6 +72,7 @@ class Runs:
         """Tells of every session that a run has continued."""
         self.arrivals = Arrivals()
         """Who is on the way into a session's queue. A door that has something to find out first notes its run there."""
+        self._resent = ResentConversations()
         self._session_lanes = Lanes("session")
         self._agent_lanes = Lanes("agent")
 
@@ -175,14 +178,18 @@ class Runs:
 
     async def _run(self, job: Job, listener: Listener | None, fence: int | None = None) -> Answer:
         target = job.target
+        large = size_of(job.messages) + size_of(job.system) > LARGE
         history = kept = History()
         new = job.messages
         stored: Message | None = None
         parent: str | None = None
         if target.stateful:
             history = await self._history(target.session_key)
-            commands = self._settings().reset_triggers
-            going = continued(history, job.messages, whole=job.whole_history, commands=commands)
+            commands, before = self._settings().reset_triggers, self._resent.get(target.session_key)
+            going = await aside_if(
+                large, continued, history, job.messages, whole=job.whole_history, commands=commands, last=before
+            )
+            self._resent.remember(target.session_key, going.resent)
             if not going.messages:
                 return await self._begin_anew(job, listener, fence)
             repeated = job.retried and is_repetition(history, going.sent, going.merged)
@@ -193,10 +200,10 @@ class Runs:
                 if history and await self._is_over(target.session_key):
                     going = going.begun_anew(history)
                 kept, new, parent = history.first(going.kept), going.new, going.parent
-        check_tool_results(job, kept.messages, len(job.messages) - len(new))
+        await aside_if(large, check_tool_results, job, kept.messages, len(job.messages) - len(new))
         turn = turn_begins(new)
         conversation = Conversation(
-            system_messages(target.agent.system_prompt, job.system),
+            await aside_if(large, system_messages, target.agent.system_prompt, job.system),
             _behind(kept.messages, new[:turn]) if target.stateful else (),
             new[turn:] if target.stateful else new,
             Past(target.session_key, kept, parent) if target.stateful and self._compacts else None,
@@ -205,11 +212,12 @@ class Runs:
             answer, told = await self._give_again(job, stored, listener), conversation.messages
         else:
             answer, told = await self._asking.answer(job, conversation, listener)
-        answer.usage, answer.estimated = await counted(answer.usage, told, answer.texts())
+        answer.usage, answer.estimated = await counted(answer.usage, told, answer.texts)
         answer.usage = added(answer.usage, answer.spent)
         last = answer.complete()
         if target.stateful and not answer.replayed:
-            await self._remember(job, history, parent, (*new, answer.transcript()), fence)
+            said = await aside_if(answer.size > LARGE, answer.transcript)
+            await self._remember(job, history, parent, (*new, said), fence)
         if listener is not None:
             for event in last:
                 await listener.on_event(event)
@@ -259,7 +267,7 @@ class Runs:
     @staticmethod
     async def _give_again(job: Job, stored: Message, listener: Listener | None) -> Answer:
         _log.info("run %s: the client sent its request again, and the session has its answer", job.run_id)
-        answer, events = given_again(job, stored)
+        answer, events = await aside_if(len(stored.raw) > LARGE, given_again, job, stored)
         if listener is not None:
             for event in events:
                 await listener.on_event(event)
@@ -274,7 +282,7 @@ class Runs:
         told = job.messages if place is None else tuple(one.message for one in history[:place])
         answer = await self._give_again(job, stored.message, listener)
         system = system_messages(job.target.agent.system_prompt, job.system)
-        answer.usage, answer.estimated = await counted(None, (*system, *told), answer.texts())
+        answer.usage, answer.estimated = await counted(None, (*system, *told), answer.texts)
         last = answer.complete()
         if listener is not None:
             for event in last:

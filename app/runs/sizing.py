@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from threading import Lock
@@ -19,6 +19,7 @@ from app.config import Window
 from app.runs.context_window import budget, fit
 from app.runs.past import Past
 from app.runs.token_count import can_count, count, largest_size, size
+from app.sessions.history import Spoken
 from app.sessions.message import Message
 
 REMEMBERED: Final = 50_000
@@ -27,6 +28,8 @@ AT_ONCE_MESSAGES: Final = 1_000
 AT_ONCE_BYTES: Final = 128 * 1024
 AT_ONCE_NEW_BYTES: Final = 2 * 1024
 """What is looked at, and of it counted for the first time, without a thread: some two milliseconds at most."""
+_MOST: Final = 8
+"""Bytes that a token has at most in all but odd texts: a longer history isn't counted as a whole."""
 _DESCRIBED: Final = ("tools", "functions", "response_format")
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 
@@ -106,8 +109,7 @@ class Sizing:
             return conversation.messages
         room = budget(window, _limit(parameters))
         described = [_text(parameters[name]) for name in _DESCRIBED if name in parameters]
-        spoken = chain(conversation.system, conversation.new, conversation.history)
-        if _surely_fits(spoken, room - sum(map(len, described))):
+        if _surely_fits(conversation, room - sum(map(len, described))):
             return conversation.messages
         # From turn to turn two messages are new; a thread costs more than to count them.
         try:
@@ -166,6 +168,11 @@ class Sizing:
                 found = known[place] = self._once(bytes(message.raw), partial(size, message), at_once)
             return found
 
+        if isinstance(history := conversation.history, Spoken) and history.bytes_before(len(history)) < _MOST * room:
+            # Where nothing is left out, nobody needs to know what each message is.
+            all_of_it = history.sum("tokens", cost) + sum(map(cost, (*conversation.system, *conversation.new)))
+            if all_of_it <= room:
+                return conversation.messages
         return fit(
             conversation.system, conversation.history, conversation.new, room, pinned_turns=pinned_turns, cost=cost
         )
@@ -181,12 +188,20 @@ class Sizing:
         return less if len(less) < len(told) else None
 
 
-def _surely_fits(messages: Iterable[Message], room: int) -> bool:
+def _surely_fits(conversation: Conversation, room: int) -> bool:
     """Tell whether messages fit that need no counting for that; no more of them are looked at than it takes."""
-    for message in messages:
-        room -= largest_size(message)
-        if room < 0:
+    history = conversation.history
+    others = chain(conversation.system, conversation.new)
+    if isinstance(history, Spoken):
+        if history.bytes_before(len(history)) > room:
             return False
+        room -= history.sum("largest", largest_size)
+    else:
+        others = chain(others, history)
+    for message in others:
+        if len(message.raw) > room:
+            return False
+        room -= largest_size(message)
     return room >= 0
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from app.contract.models import CompletionUsage
+from app.large.shortened import Shortened
 from app.sessions.message import Message
 
 if TYPE_CHECKING:
@@ -33,25 +34,28 @@ _DATA_URI = re.compile(r"data:(?:[\w.+-]+/[\w.+-]+)?;base64,|data:[\w.+-]+/[\w.+
 
 
 async def counted(
-    usage: CompletionUsage | None, messages: Sequence[Message], texts: Sequence[str]
+    usage: CompletionUsage | None, messages: Sequence[Message], texts: Callable[[], Sequence[str]]
 ) -> tuple[CompletionUsage, bool]:
     """Return what the engine counted; what it didn't count, or counted as nothing where something is, estimated.
 
     Args:
         usage: What the engine counted.
         messages: What it was sent.
-        texts: What it answered, a text per choice.
+        texts: Returns what it answered, a text per choice; not asked where it has counted all.
 
     Returns:
         The usage, and whether some of it is an estimate.
     """
-    if usage is not None and usage.prompt_tokens and (usage.completion_tokens or not any(texts)):
+    if usage is not None and usage.prompt_tokens and usage.completion_tokens:
         return usage, False
-    estimated = await estimate(messages, texts)
+    said = texts()
+    if usage is not None and usage.prompt_tokens and not any(said):
+        return usage, False
+    estimated = await estimate(messages, said)
     if usage is None:
         return estimated, True
     usage.prompt_tokens = usage.prompt_tokens or estimated.prompt_tokens
-    if any(texts):
+    if any(said):
         usage.completion_tokens = usage.completion_tokens or estimated.completion_tokens
     usage.total_tokens = usage.prompt_tokens + usage.completion_tokens
     return usage, True
@@ -89,8 +93,9 @@ def count(text: str) -> int:
 
 def size(message: Message) -> int:
     """Estimate how many tokens a message takes up in a prompt, files included."""
-    fields = msgspec.json.decode(message.raw)
-    return _frame_and_words(fields) + FILE_TOKENS * _files(fields)
+    short = Shortened(bytes(message.raw))
+    fields = msgspec.json.decode(short.json)
+    return _frame_and_words(fields, short) + FILE_TOKENS * _files(fields)
 
 
 def largest_size(message: Message) -> int:
@@ -111,12 +116,15 @@ def _sum(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count_both(messages: Sequence[Message], texts: Sequence[str]) -> tuple[int, int]:
-    prompt = sum(_frame_and_words(msgspec.json.decode(message.raw)) for message in messages)
+    prompt = 0
+    for message in messages:
+        short = Shortened(bytes(message.raw))
+        prompt += _frame_and_words(msgspec.json.decode(short.json), short)
     return prompt, max(1, sum(count(text) for text in texts))
 
 
-def _frame_and_words(fields: Any) -> int:
-    return _PER_MESSAGE + sum(count(text) for text in _strings(fields))
+def _frame_and_words(fields: Any, short: Shortened) -> int:
+    return _PER_MESSAGE + sum(count(part) for text in _strings(fields) for part in short.parts(text))
 
 
 def _files(fields: Any) -> int:

@@ -19,6 +19,7 @@ from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.large.aside import LARGE, aside_if
 from app.sessions import interrupted, schema
 from app.sessions.addition import Addition, rows_of
 from app.sessions.archive import SessionArchive
@@ -29,14 +30,15 @@ from app.sessions.history import History
 from app.sessions.idempotency_records import SqlRecords, forgotten_answers, noted
 from app.sessions.interruption import BegunRun, InterruptedRun
 from app.sessions.leases import SessionLeases
-from app.sessions.message import Message
-from app.sessions.remembered import RememberedHistories
+from app.sessions.message import Message, size_of
+from app.sessions.remembered import MOST_OF_ONE, RememberedHistories
 from app.sessions.sql_archive import SqlArchive
 from app.sessions.sql_summaries import SqlSummaries, forgotten_summaries
 from app.sessions.store import Excerpt, SessionConflict, SessionRecord, StoredMessage, StoreError, Verification
 
-_ROWS_PER_STATEMENT: Final = 500
-"""Both databases bound the parameters of a statement: SQLite 32,766, PostgreSQL 65,535."""
+_ROWS_PER_STATEMENT: Final = 100
+"""Both databases bound the parameters of a statement: SQLite 32,766, PostgreSQL 65,535. It is made on the event loop,
+which takes some 5 ms for as many rows."""
 
 _RECORD = (
     schema.sessions.c.key,
@@ -125,7 +127,8 @@ class SqlStore(ABC):
     ) -> None:
         """Write the messages and move the head, or write nothing."""
         now = time()
-        rows = rows_of(session_key, run_id, parent, messages, now)
+        size = size_of(messages)
+        rows = await aside_if(size > LARGE, rows_of, session_key, run_id, parent, messages, now)
         head = rows[-1]["id"] if rows else parent
         created_at, all_new = await self._store_turn(
             Addition(session_key, agent_id, run_id, expected_head, head, rows, now, fence, keyed)
@@ -133,10 +136,11 @@ class SqlStore(ABC):
         if fence is not None:
             self._settled(fence)
         # Where one was there already, it may be spelled otherwise: it is read when it is wanted.
-        stored = [
-            StoredMessage(row["id"], row["digest"], Message(row["role"], msgspec.Raw(row["body"]))) for row in rows
-        ]
-        self._remembered.extend(session_key, created_at, parent, stored if all_new else ())
+        if size > MOST_OF_ONE:
+            self._remembered.forget(session_key)
+            return
+        stored = await aside_if(size > LARGE, _stored, rows) if all_new else ()
+        self._remembered.extend(session_key, created_at, parent, stored)
 
     async def sessions(
         self,
@@ -323,6 +327,10 @@ class SqlStore(ABC):
         """Lend a connection with a transaction around it."""
         async with translated(), self._engine.begin() as connection:
             yield connection
+
+
+def _stored(rows: Sequence[dict[str, Any]]) -> list[StoredMessage]:
+    return [StoredMessage(row["id"], row["digest"], Message(row["role"], msgspec.Raw(row["body"]))) for row in rows]
 
 
 @asynccontextmanager

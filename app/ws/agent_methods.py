@@ -33,6 +33,8 @@ from app.contract.frames import (
     UnknownAgentIdErrorDetails,
 )
 from app.errors import GatewayError, InvalidRequest, ModelNotFound
+from app.large.aside import LARGE, aside_if
+from app.large.written import Written
 from app.routing.agent_name import DEFAULT_ALIAS
 from app.routing.session_key import full_key, parse_requested
 from app.routing.target import Target, Wish, resolve
@@ -46,7 +48,7 @@ from app.ws.caller import Caller
 from app.ws.failure import MethodFailed, failure_of
 from app.ws.hub import Hub
 from app.ws.run_events import AgentEvents, ChatEvents
-from app.ws.spoken import MODEL, job_of_text, token_usage
+from app.ws.spoken import MODEL, job_of_text, messages_of, token_usage
 
 DEFAULT_WAIT_SECONDS = 30.0
 MAX_KEY_BYTES: Final = 512
@@ -81,7 +83,11 @@ class AgentMethods:
     async def agent(self, params: AgentParams, caller: Caller) -> AgentResult:
         """Run an agent: the first answer says that it was accepted, the second what came of it."""
         system = params.extra_system_prompt or ""
-        asked = _digest("agent", params.message, params.agent_id, params.session_key, system, params.timeout)
+        large = len(params.message) + len(system) > LARGE
+        said = await aside_if(large, messages_of, params.message, system)
+        asked = await aside_if(
+            large, _digest, "agent", params.message, params.agent_id, params.session_key, system, params.timeout
+        )
         run = self._known(params.idempotency_key, asked)
         events: AgentEvents | None = None
         if run is None:
@@ -91,6 +97,7 @@ class AgentMethods:
                 target,
                 params.idempotency_key,
                 system=system,
+                said=said,
                 time_limit=float(params.timeout) if params.timeout else None,
             )
             events = AgentEvents(job, caller.event, caller.room)
@@ -150,7 +157,11 @@ class AgentMethods:
 
     async def send(self, params: ChatSendParams, caller: Caller) -> ChatSendResult:
         """Say something in a session; ``chat`` events tell everybody what comes of it."""
-        asked = _digest("chat.send", params.message, params.agent_id, params.session_key, params.timeout_ms)
+        large = len(params.message) > LARGE
+        said = await aside_if(large, messages_of, params.message)
+        asked = await aside_if(
+            large, _digest, "chat.send", params.message, params.agent_id, params.session_key, params.timeout_ms
+        )
         run = self._known(params.idempotency_key, asked)
         if run is not None:
             return await _progress(run)
@@ -158,7 +169,7 @@ class AgentMethods:
             raise InvalidRequest("The message is empty.", param="message")
         target = target_of(params.agent_id or "", params.session_key, self._current())
         limit = params.timeout_ms / 1000 if params.timeout_ms else None
-        job = job_of_text(params.message, target, params.idempotency_key, time_limit=limit)
+        job = job_of_text(params.message, target, params.idempotency_key, time_limit=limit, said=said)
         # Everybody hears of it, and whoever asked sets the pace.
         events = ChatEvents(job, self._hub.broadcast, caller.room)
         self._start(job, events, caller, asked, params.message)
@@ -269,7 +280,10 @@ def _is_in(run: ActiveRun, key: str, params: ChatAbortParams) -> bool:
 def _digest(method: str, *asked: str | int | UnsetType) -> bytes:
     """Return what tells a request from others: a param that is absent says no more than an empty one."""
     said = [value or None for value in asked]
-    return hashlib.sha256(msgspec.json.encode([method, *said])).digest()
+    digest = hashlib.sha256()
+    for piece in Written([method, *said]).pieces():
+        digest.update(piece)
+    return digest.digest()
 
 
 def _milliseconds(seconds: float) -> int:

@@ -28,6 +28,7 @@ from app.contract.frames import (
     TickEvent,
 )
 from app.errors import InvalidRequest
+from app.large.aside import LARGE, aside_if
 from app.security.authenticator import Authenticator
 from app.ws.begun_runs import BegunRuns
 from app.ws.caller import Payload
@@ -132,7 +133,7 @@ class Connection:
             while True:
                 # Who doesn't take answers isn't asked for more questions: they wait in the client and on the way.
                 await self._outbox.room()
-                self._handle(await self._read(MAX_FRAME_BYTES))
+                await self._handle(await self._read(MAX_FRAME_BYTES))
                 # Frames that came together are read without a pause; this lets each request begin before the next one.
                 await asyncio.sleep(0)
         except Closed as end:
@@ -209,9 +210,9 @@ class Connection:
             return failure
         return None
 
-    def _handle(self, text: str) -> None:
+    async def _handle(self, text: str) -> None:
         try:
-            request = request_of(text)
+            request = await aside_if(len(text) > LARGE, request_of, text)
         except NotARequestError as error:
             self.respond(error.request_id, MethodFailed("INVALID_REQUEST", f"invalid request frame: {error}"))
             return

@@ -58,7 +58,9 @@ class TestNotJson:
             deep = "[" * (depth - 1) + "{}" + "]" * (depth - 1)
             reply = post(gateway, body.replace("DEEP", deep).encode())
             assert reply.status == status
-            assert status == 200 or reply.summary == (400, "invalid_json", None)
+            # The deepest has more values than a body may have, too, and that is found out first.
+            code = "too_many_values" if depth == 100_000 else "invalid_json"
+            assert status == 200 or reply.summary == (400, code, None)
 
     def test_brackets_in_texts_are_no_nesting(self, gateway: LiveGateway) -> None:
         """A text of nothing but brackets, or very many messages, are not deep."""

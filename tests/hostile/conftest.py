@@ -11,7 +11,8 @@ import pytest
 
 from tests.fakes.configuration import upstream_configuration
 from tests.fakes.upstream import FakeUpstream
-from tests.live_gateway import AS_ZERO_GATEWAY, LiveGateway
+from tests.live_gateway import LiveGateway
+from tests.ws.process import AS_ZERO_GATEWAY
 
 Start = Callable[..., LiveGateway]
 

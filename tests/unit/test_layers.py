@@ -14,17 +14,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     # room: the rooms it may know
     "errors": set(),
     "unique_id": set(),
+    "large": set(),
     # What an agent may put into `params` is what the contract lets a request say.
     "config": {"contract.models"},
-    "contract": {"errors"},
+    "contract": {"errors", "large"},
     "security": {"config", "errors"},
-    "sessions": {"errors"},
+    "sessions": {"errors", "large"},
     "routing": {"config", "errors", "unique_id"},
     # A turn is what a run hands to an engine, an event what it gets back: the protocol between the two lies in runs.
-    "runs": {"config", "contract", "engines.engine", "errors", "routing", "sessions", "unique_id"},
-    "engines": {"config", "contract", "errors", "runs.event", "runs.turn", "sessions.message"},
-    "http": {"config", "contract", "errors", "routing", "runs", "security", "sessions", "unique_id"},
-    "ws": {"config", "contract", "errors", "routing", "runs", "security", "sessions"},
+    "runs": {"config", "contract", "engines.engine", "errors", "large", "routing", "sessions", "unique_id"},
+    "engines": {"config", "contract", "errors", "large", "runs.event", "runs.turn", "sessions.message"},
+    "http": {"config", "contract", "errors", "large", "routing", "runs", "security", "sessions", "unique_id"},
+    "ws": {"config", "contract", "errors", "large", "routing", "runs", "security", "sessions"},
     "machinery": {"config", "engines", "runs", "sessions"},
     "application": {
         "config",

@@ -10,8 +10,9 @@ import pytest
 from tests.doors.client import Reply, chat
 from tests.fakes.configuration import upstream_configuration
 from tests.fakes.upstream import FakeUpstream
-from tests.live_gateway import AS_ZERO_GATEWAY, LiveGateway, configuration
+from tests.live_gateway import LiveGateway, configuration
 from tests.ws.client import Client
+from tests.ws.process import AS_ZERO_GATEWAY
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from typing import Final
 from tests.live_gateway import LiveGateway
 
 MIB: Final = 1024 * 1024
+AS_ZERO_GATEWAY: Final = ("--ws", "app.ws.uvicorn_wire:UvicornWire")
+"""What makes uvicorn's command line treat sockets as ``zero gateway`` does."""
 
 
 def memory(gateway: LiveGateway) -> int:

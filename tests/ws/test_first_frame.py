@@ -12,10 +12,11 @@ import pytest
 from app.ws.strangers import MAX_STRANGERS
 from tests.cli.command import zero
 from tests.cli.test_zero import ended, served
-from tests.live_gateway import AS_ZERO_GATEWAY, TOKEN, LiveGateway, free_port
+from tests.live_gateway import TOKEN, LiveGateway, free_port
 from tests.official import Json
 from tests.ws.calls import refused
 from tests.ws.client import CLIENT, Client, handshake
+from tests.ws.process import AS_ZERO_GATEWAY
 from tests.ws.raw import CLOSE, CONTINUED, TEXT, RawClient
 
 SIXTY_FOUR_KIB = 64 * 1024

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from importlib import import_module
@@ -16,22 +17,24 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from app.engines.upstream.chunk import UpstreamErrorEvent, event_of_completion
+from app.engines.upstream.chunk import UpstreamErrorEvent, event_of
 from app.engines.upstream.chunk_reader import ChunkReader
 from app.engines.upstream.every_choice import every_choice
 from app.engines.upstream.failure import failure_of_error, failure_of_response
 from app.engines.upstream.remote_image import RemoteImages
 from app.engines.upstream.request import body_of, wants_sound
 from app.errors import EngineFailed, GatewayError
+from app.large.aside import LARGE, aside, aside_if
 from app.runs.event import Event
 from app.runs.turn import Turn
+from app.sessions.message import size_of
 
 if TYPE_CHECKING:
     import aiohttp
 
 CONNECT_SECONDS: Final = 10.0
 _MAX_ERROR_BYTES: Final = 64 * 1024
-_MAX_COMPLETION_BYTES: Final = 64 * 1024 * 1024
+_MAX_COMPLETION_BYTES: Final = 32 * 1024 * 1024
 _END_SECONDS: Final = 0.05
 _ACCEPTED: Final = {True: {"accept": "text/event-stream"}, False: {"accept": "application/json"}}
 
@@ -107,7 +110,7 @@ class UpstreamEngine:
             # Awaited by itself: as a context manager the request would keep what it was made with for the whole stream.
             response = await self._session().post(
                 f"{endpoint.base_url.rstrip('/')}/chat/completions",
-                data=body_of(turn, streamed=streamed),
+                data=await _body(turn, streamed=streamed),
                 headers={"content-type": "application/json", **_ACCEPTED[streamed], **endpoint.headers},
                 allow_redirects=False,
             )
@@ -125,13 +128,13 @@ class UpstreamEngine:
                         code="upstream_invalid_response",
                     )
                 if media_type == "application/json":
-                    yield [event_of_completion(await _read(response, _MAX_COMPLETION_BYTES))]
+                    yield [await event_of(await _read(response, _MAX_COMPLETION_BYTES), whole=True)]
                     return
                 chunks = ChunkReader()
                 while not chunks.over:
                     chunks.feed(await response.content.readany())
                     while chunks.ready:
-                        yield chunks.batch()
+                        yield await chunks.large() if chunks.is_large else chunks.batch()
                 if chunks.done:
                     await _to_the_end(response)
         except GatewayError:
@@ -198,13 +201,23 @@ async def _to_the_end(response: aiohttp.ClientResponse) -> None:
             await response.content.readany()
 
 
+async def _body(turn: Turn, *, streamed: bool) -> bytes | io.BytesIO:
+    parameters = sum(len(value) for value in turn.parameters.values() if isinstance(value, msgspec.Raw))
+    if size_of(turn.messages) + parameters <= LARGE:
+        return body_of(turn, streamed=streamed)
+    # aiohttp writes bytes in one go, and a file in parts.
+    return io.BytesIO(await aside(body_of, turn, streamed=streamed))
+
+
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    data = bytearray()
+    pieces: list[bytes] = []
+    size = 0
     async for piece in response.content.iter_any():
-        data += piece
-        if len(data) > limit:
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
             response.close()
             if limit == _MAX_ERROR_BYTES:
                 break
-            raise EngineFailed("The upstream's answer is larger than 64 MiB.", code="upstream_invalid_response")
-    return bytes(data)
+            raise EngineFailed("The upstream's answer is larger than 32 MiB.", code="upstream_invalid_response")
+    return await aside_if(size > LARGE, b"".join, pieces)

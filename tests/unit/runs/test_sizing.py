@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,9 @@ from app.config import Window
 from app.runs import sizing
 from app.runs.sizing import Conversation, Sizing
 from app.runs.token_count import FILE_TOKENS, count, largest_size, size
+from app.sessions.history import History, Spoken
 from app.sessions.message import Message
+from app.sessions.store import StoredMessage
 from tests.unit.conversation import assistant, said, user
 
 WORD = "word " * 99
@@ -74,6 +76,44 @@ def test_each_message_is_counted_once(counted: list[Message]) -> None:
     before = ask(999)
     # The last question's answer, its question, and the new question.
     assert 3 == ask(1_000) - before
+
+
+@pytest.mark.parametrize("window", [600, 2_000, 8_000, 22_000, 24_000, 400_000])
+def test_a_session_s_history_is_cut_as_any_other(window: int) -> None:
+    """What is known of a history as a whole saves looking at it, and changes nothing."""
+    sized, past = Sizing(), history(100)
+    spoken = Spoken.of(past)
+    for turns in (30, 99, 100, 50):
+        messages, sums = past[: 2 * turns], Spoken.of(past[: 2 * turns])
+        expected = fitted(Sizing(), messages, window)
+        assert expected == fitted(sized, sums, window) == fitted(sized, spoken[: 2 * turns], window)
+        assert expected == fitted(sized, sums, window)
+
+
+@pytest.mark.parametrize("window", [100_000, 400_000], ids=["counted", "surely fits"])
+def test_a_history_that_fits_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch, window: int) -> None:
+    """In a window that is not yet full, the thousandth turn looks at no more messages than the tenth."""
+    looked_at: list[Message] = []
+
+    def looking(message: Message) -> int:
+        looked_at.append(message)
+        return largest_size(message)
+
+    def once(sized: Sizing, raw: bytes, counting: Callable[[], int], at_once: object = None) -> int:
+        looked_at.append(user("counted"))
+        return really(sized, raw, counting, at_once)  # type: ignore[arg-type]  # what it was called with
+
+    really = Sizing._once
+    monkeypatch.setattr(sizing, "largest_size", looking)
+    monkeypatch.setattr(Sizing, "_once", once)
+    sized, past = Sizing(), History()
+    amounts = []
+    for turn in range(200):
+        looked_at.clear()
+        assert 2 * turn + 1 == len(fitted(sized, past.messages, window))
+        amounts.append(len(looked_at))
+        past = past.extended(StoredMessage("", "", message) for message in history(turn + 1)[-2:])
+    assert max(amounts[-10:]) <= 4
 
 
 def test_the_whole_window_is_used_and_not_more() -> None:
