@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -23,7 +24,7 @@ from app.runs.event import Event
 from app.runs.job import Job
 from app.runs.legacy_functions import may_call_functions, with_tools
 from app.runs.sizing import Conversation, Sizing
-from app.runs.token_count import added
+from app.runs.token_count import added, counted
 from app.runs.turn import Turn
 from app.sessions.message import Message
 from app.sessions.summary import SessionSummaries
@@ -107,6 +108,16 @@ class Asking:
                 answer.model = model
                 return answer, told
         raise AssertionError("the last model returns or raises")
+
+    async def counted(
+        self, answer: Answer, conversation: Conversation, told: Sequence[Message]
+    ) -> tuple[CompletionUsage, bool]:
+        """Return an answer's usage, as far as its engine didn't count estimated from what it was told.
+
+        Returns:
+            The usage, and whether some of it is an estimate.
+        """
+        return await counted(answer.usage, partial(self._sizing.words_in, conversation, told), answer.texts)
 
     async def _ask(
         self, job: Job, model: ModelRef, conversation: Conversation, answer: Answer, listener: Listener | None

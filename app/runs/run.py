@@ -26,7 +26,7 @@ from app.runs.prompt import system_messages
 from app.runs.repetition import RETRY_SECONDS, can_be_given_again, given_again, is_repetition
 from app.runs.reset_confirmation import confirmation
 from app.runs.sizing import Conversation
-from app.runs.token_count import added, counted
+from app.runs.token_count import added
 from app.runs.tool_policy import check_tools
 from app.runs.tool_results import check_tool_results
 from app.sessions.changes import Changes
@@ -212,7 +212,7 @@ class Runs:
             answer, told = await self._give_again(job, stored, listener), conversation.messages
         else:
             answer, told = await self._asking.answer(job, conversation, listener)
-        answer.usage, answer.estimated = await counted(answer.usage, told, answer.texts)
+        answer.usage, answer.estimated = await self._asking.counted(answer, conversation, told)
         answer.usage = added(answer.usage, answer.spent)
         last = answer.complete()
         if target.stateful and not answer.replayed:
@@ -282,7 +282,8 @@ class Runs:
         told = job.messages if place is None else tuple(one.message for one in history[:place])
         answer = await self._give_again(job, stored.message, listener)
         system = system_messages(job.target.agent.system_prompt, job.system)
-        answer.usage, answer.estimated = await counted(None, (*system, *told), answer.texts)
+        prompt = Conversation(system, (), told)
+        answer.usage, answer.estimated = await self._asking.counted(answer, prompt, prompt.messages)
         last = answer.complete()
         if listener is not None:
             for event in last:

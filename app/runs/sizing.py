@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
+from operator import is_
 from threading import Lock
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ import msgspec
 from app.config import Window
 from app.runs.context_window import budget, fit
 from app.runs.past import Past
-from app.runs.token_count import can_count, count, largest_size, size
+from app.runs.token_count import Size, can_count, count, largest_size, measured
 from app.sessions.history import Spoken
 from app.sessions.message import Message
 
@@ -91,7 +92,7 @@ class Sizing:
     """Cuts conversations to size, and remembers how large messages are."""
 
     def __init__(self) -> None:
-        self._sizes: OrderedDict[int, int] = OrderedDict()
+        self._sizes: OrderedDict[int, Size] = OrderedDict()
         self._lock = Lock()
 
     async def fitted(
@@ -130,9 +131,27 @@ class Sizing:
 
     def size(self, message: Message) -> int:
         """Return a message's tokens, counted at most once as long as they are remembered. Any thread may call this."""
-        return self._once(bytes(message.raw), partial(size, message))
+        return self._once(bytes(message.raw), partial(measured, message)).tokens
 
-    def _once(self, raw: bytes, counting: Callable[[], int], at_once: _AtOnce | None = None) -> int:
+    def words_in(self, conversation: Conversation, told: Sequence[Message]) -> int:
+        """Count the tokens of what a model was told, files as nothing. Any thread may call this.
+
+        Of a history that was told as a whole, only what has come since the last time: it knows what it was until then.
+        """
+
+        def words(message: Message) -> int:
+            return self._once(bytes(message.raw), partial(measured, message)).words
+
+        history = conversation.history
+        if (
+            isinstance(history, Spoken)
+            and conversation.is_all_in(told)
+            and all(map(is_, told, conversation.messages))  # a summary may stand for as many as were left out
+        ):
+            return history.sum("words", words) + sum(map(words, (*conversation.system, *conversation.new)))
+        return sum(map(words, told))
+
+    def _once(self, raw: bytes, counting: Callable[[], Size], at_once: _AtOnce | None = None) -> Size:
         if at_once is not None:
             at_once.look(len(raw))
         key = hash(raw)
@@ -165,7 +184,7 @@ class Sizing:
             place = id(message)
             found = known.get(place)
             if found is None:
-                found = known[place] = self._once(bytes(message.raw), partial(size, message), at_once)
+                found = known[place] = self._once(bytes(message.raw), partial(measured, message), at_once).tokens
             return found
 
         if isinstance(history := conversation.history, Spoken) and history.bytes_before(len(history)) < _MOST * room:
@@ -178,7 +197,7 @@ class Sizing:
         )
 
     def _described(self, texts: Sequence[bytes], at_once: _AtOnce | None = None) -> int:
-        return sum(self._once(text, partial(_words, text), at_once) for text in texts)
+        return sum(self._once(text, partial(_words, text), at_once).words for text in texts)
 
     def _halve(
         self, conversation: Conversation, told: Sequence[Message], pinned_turns: int
@@ -215,8 +234,8 @@ def _limit(parameters: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _words(raw: bytes) -> int:
-    return count(raw.decode())
+def _words(raw: bytes) -> Size:
+    return Size(count(raw.decode()))
 
 
 def _text(value: Any) -> bytes:

@@ -13,7 +13,7 @@ import pytest
 from app.config import Window
 from app.runs import sizing
 from app.runs.sizing import Conversation, Sizing
-from app.runs.token_count import FILE_TOKENS, count, largest_size, size
+from app.runs.token_count import FILE_TOKENS, Size, count, largest_size, measured, size
 from app.sessions.history import History, Spoken
 from app.sessions.message import Message
 from app.sessions.store import StoredMessage
@@ -42,11 +42,11 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     """Messages whose tokens were really counted."""
     seen: list[Message] = []
 
-    def counting(message: Message) -> int:
+    def counting(message: Message) -> Size:
         seen.append(message)
-        return size(message)
+        return measured(message)
 
-    monkeypatch.setattr(sizing, "size", counting)
+    monkeypatch.setattr(sizing, "measured", counting)
     return seen
 
 
@@ -99,7 +99,7 @@ def test_a_history_that_fits_is_not_looked_at_again(monkeypatch: pytest.MonkeyPa
         looked_at.append(message)
         return largest_size(message)
 
-    def once(sized: Sizing, raw: bytes, counting: Callable[[], int], at_once: object = None) -> int:
+    def once(sized: Sizing, raw: bytes, counting: Callable[[], Size], at_once: object = None) -> Size:
         looked_at.append(user("counted"))
         return really(sized, raw, counting, at_once)  # type: ignore[arg-type]  # what it was called with
 
@@ -114,6 +114,32 @@ def test_a_history_that_fits_is_not_looked_at_again(monkeypatch: pytest.MonkeyPa
         amounts.append(len(looked_at))
         past = past.extended(StoredMessage("", "", message) for message in history(turn + 1)[-2:])
     assert max(amounts[-10:]) <= 4
+
+
+def test_an_estimate_counts_what_is_new(counted: list[Message]) -> None:
+    """Where the engine doesn't count, a long session's thousandth turn counts what has come since the turn before."""
+    sized, system, past = Sizing(), said("system", "s"), History()
+    amounts = []
+    for turn in range(100):
+        conversation = Conversation((system,), past.messages, (user(f"question {turn}"),))
+        counted.clear()
+        told = conversation.messages
+        assert sum(measured(message).words for message in told) == sized.words_in(conversation, told)
+        amounts.append(len(counted))
+        past = past.extended(StoredMessage("", "", message) for message in history(turn + 1)[-2:])
+    assert [3] * 99 == amounts[1:]
+
+
+def test_an_estimate_is_of_what_was_told() -> None:
+    """Not of what a summary stands for, even if nothing has become shorter by it; files are no words."""
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    parts = [{"type": "text", "text": "look"}, picture]
+    past, new = history(10), Message("user", msgspec.Raw(msgspec.json.encode({"role": "user", "content": parts})))
+    conversation = Conversation((), Spoken.of(past), (new,))
+    told = (said("system", "in short"), *past[1:], new)
+    assert conversation.is_all_in(told)
+    expected = sum(count(text) + 4 for text in ("in short", *(f"{at // 2} {WORD}" for at in range(1, 20)), "look"))
+    assert expected == Sizing().words_in(conversation, told)
 
 
 def test_the_whole_window_is_used_and_not_more() -> None:
