@@ -20,6 +20,7 @@ from app.contract import document
 from app.contract.binding import HANDSHAKE, bind
 from app.engines.registry import registered_engines
 from app.errors import GatewayError
+from app.http.admission import Admission
 from app.http.chat_completions import ChatCompletions
 from app.http.contract_document import ContractDocument
 from app.http.cors import CrossOrigin
@@ -88,7 +89,8 @@ class Gateway:
         if gateway.http.cors.origins:
             methods = {operation.method for operation in contract.operations}
             app = CrossOrigin(app, gateway.http.cors, methods, lambda path: enabled or not belongs_to_api(path))
-        self.app: ASGIApp = Edge(app)
+        probes = (operation.path for operation in contract.operations if operation.public)
+        self.app: ASGIApp = Edge(app, Admission(gateway.limits, probes))
 
     def _litestar(self, contract: document.Document, enabled: bool) -> Litestar:
         models = ModelList(lambda: self.loaded, created=int(self.loaded.path.stat().st_mtime))

@@ -44,7 +44,7 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-AS_ZERO_GATEWAY: Final = ("--http", "app.http.uvicorn_wire:UvicornWire")
+AS_ZERO_GATEWAY: Final = ("--http", "app.http.uvicorn_connection:UvicornConnection")
 """What makes uvicorn's command line serve HTTP as ``zero gateway`` does."""
 BARE: Final = ("--http", "httptools")
 """What undoes that."""

@@ -22,11 +22,11 @@ from app.cli.workers import Workers
 from app.config import SQLITE, ConfigError, LoadedConfig, bind_host, config_path, load, port
 from app.config import Gateway as GatewaySection
 from app.engines.registry import registered_engines
-from app.http import uvicorn_wire as http_wire
+from app.http.uvicorn_connection import UvicornConnection
 from app.log import OneLine
 from app.security.secret import ENVIRONMENT, resolve_secret
-from app.ws import uvicorn_wire as ws_wire
 from app.ws.outbox import MAX_FRAME_BYTES
+from app.ws.uvicorn_wire import UvicornWire
 
 _LEVELS = ("critical", "error", "warning", "info", "debug")
 
@@ -101,8 +101,8 @@ def command(
         gateway.app,
         host=host,
         port=listen_port,
-        http=http_wire.UvicornWire,
-        ws=ws_wire.UvicornWire,
+        http=UvicornConnection,
+        ws=UvicornWire,
         ws_max_size=MAX_FRAME_BYTES,
         ws_per_message_deflate=False,
         # Who the client is behind a proxy is decided by gateway.trustedProxies, not by uvicorn's own header reading.

@@ -70,6 +70,24 @@ class Auth(SecretSection, frozen=True, kw_only=True):
     rate_limit: RateLimit = RateLimit()
 
 
+class Limits(Section, frozen=True, kw_only=True):
+    """Bound what clients may take of a process.
+
+    ``head_seconds`` is for the whole head of a request, ``body_seconds`` between two pieces of its body,
+    ``request_seconds`` for all of it; ``idle_seconds`` until the next request, ``send_seconds`` for a client that has
+    stopped reading.
+    """
+
+    max_connections: Count = 16_384
+    max_runs: Count = 8_192
+    max_header_bytes: Annotated[int, Meta(ge=1024)] = 65_536
+    head_seconds: Seconds = 30.0
+    body_seconds: Seconds = 30.0
+    request_seconds: Seconds = 300.0
+    idle_seconds: Seconds = 75.0
+    send_seconds: Seconds = 60.0
+
+
 class ChatCompletions(Section, frozen=True, kw_only=True):
     """Switch the chat completions API on and set its bounds; a keepalive of 0 seconds is off.
 
@@ -129,6 +147,7 @@ class Gateway(Section, frozen=True, kw_only=True):
     auth: Auth = Auth()
     drain_seconds: SecondsOrOff = 25.0
     trusted_proxies: tuple[str, ...] = ()
+    limits: Limits = Limits()
     http: Http = Http()
     remote: Remote | None = None
 

@@ -745,4 +745,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "d7c92802f95381240f5320bac3c2d0321d14c14fb105c938f49aa4a51071a902"
+CONTRACT_SHA256 = "953ae282ba72a11dfce605387d3afdf38b9fd18e702ee3e5c62b3d327733bd63"

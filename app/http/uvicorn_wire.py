@@ -1,6 +1,6 @@
 """uvicorn's HTTP protocol, with fewer writes to the socket and fewer tasks for each request, and in less memory.
 
-``zero gateway`` uses it, and so does ``uvicorn app:gateway --http app.http.uvicorn_wire:UvicornWire``. Knows uvicorn,
+``app.http.uvicorn_connection`` builds on it, which is what ``zero gateway`` uses. Knows uvicorn,
 nothing of what is served. What each override changes is what uvicorn 0.54 does without it.
 """
 
@@ -42,7 +42,7 @@ class UvicornWire(HttpToolsProtocol):
         if self.cycle is not before:
             # Its task hasn't begun yet, nor has any of its body come.
             self.cycle.message_event = cast("asyncio.Event", _Signal())
-            self.cycle.transport = cast("asyncio.Transport", _HeadWithBody(self.transport, self.loop))
+            self.cycle.transport = cast("asyncio.Transport", HeadWithBody(self.transport, self.loop))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what was for this client only."""
@@ -99,7 +99,7 @@ class _Flow(FlowControl):
         self._is_writable_event.set()
 
 
-class _HeadWithBody:
+class HeadWithBody:
     """What one response is written to: its head waits for the first of its body, and both go out in one write.
 
     As two they take the kernel twice the time, and wake the client twice. A head that nothing follows at once doesn't

@@ -51,6 +51,7 @@ class Runs:
         store: Where sessions are kept.
         clock: Returns the time, in seconds since 1970.
         settings: Returns the configuration's ``session`` in force.
+        most: Runs that may be under way at the same time, those that wait included; ``None`` for any number.
     """
 
     def __init__(
@@ -59,12 +60,13 @@ class Runs:
         store: SessionStore,
         clock: Callable[[], float] = time,
         settings: Callable[[], Session] = Session,
+        most: int | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
         self._asking = Asking(engines, settings, lambda: store.summaries)
-        self.active = ActiveRuns()
+        self.active = ActiveRuns(most)
         """The runs under way, through whichever door."""
         self.changes = Changes()
         """Tells of every session that a run has continued."""
@@ -86,6 +88,7 @@ class Runs:
 
         Raises:
             PermissionDenied: If the request brings a tool that the agent may not use.
+            RunsFull: If too many runs are under way.
             RateLimited: If too many runs wait for the same session or agent.
             RunAborted: If somebody stops it through ``active``.
             AnswerNotKept: If it was run before, and its answer can't be given again.

@@ -53,7 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "contract.message_form",
         "engines",
         "errors",
-        "http.uvicorn_wire",
+        "http.uvicorn_connection",
         "machinery",
         "routing",
         "runs",

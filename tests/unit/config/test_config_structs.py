@@ -22,6 +22,16 @@ def test_the_empty_configuration_has_the_documented_defaults() -> None:
             },
             "drainSeconds": 25.0,
             "trustedProxies": [],
+            "limits": {
+                "maxConnections": 16_384,
+                "maxRuns": 8_192,
+                "maxHeaderBytes": 65_536,
+                "headSeconds": 30.0,
+                "bodySeconds": 30.0,
+                "requestSeconds": 300.0,
+                "idleSeconds": 75.0,
+                "sendSeconds": 60.0,
+            },
             "http": {
                 "cors": {"origins": [], "maxAgeSeconds": 600},
                 "endpoints": {
