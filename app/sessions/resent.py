@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from app.sessions.message import Message, chained
+from app.sessions.message import Message, chained, size_of
 from app.sessions.store import StoredMessage
 
 MAX_BYTES: Final = 32 * 1024 * 1024
@@ -72,8 +72,10 @@ class Resent(msgspec.Struct, frozen=True):
 
 
 def joined(messages: Sequence[Message]) -> bytes:
-    """Return the texts of messages, one behind the other; nothing of a few, which needn't be remembered."""
-    return b"".join(map(_raw, messages)) if len(messages) > _FEW else b""
+    """Return the texts of messages, one behind the other; nothing of a few, or of more than is remembered."""
+    if len(messages) <= _FEW or size_of(messages) > MAX_BYTES // _SHARE:
+        return b""
+    return b"".join(map(_raw, messages))
 
 
 def resent(
