@@ -12,12 +12,14 @@ from .display import displayed, value_at
 from .edition import Change, edit
 from .error import ConfigError, RuleError
 from .json5_document import read_value
+from .key_checks import is_key_name, moment
 from .key_path import KeyPath, dotted, key_path
 from .loading import LoadedConfig, load
 from .location import bind_host, config_path, port, state_dir
 from .model_ref import BUILT_IN_PROVIDERS, ModelRef, model_ref
 from .structs import (
     SQLITE,
+    ApiKey,
     Auth,
     ChatCompletions,
     Config,
@@ -38,6 +40,7 @@ __all__ = [
     "BUILT_IN_PROVIDERS",
     "SQLITE",
     "AgentProfile",
+    "ApiKey",
     "Auth",
     "Change",
     "ChatCompletions",
@@ -67,9 +70,11 @@ __all__ = [
     "dotted",
     "edit",
     "escape",
+    "is_key_name",
     "key_path",
     "load",
     "model_ref",
+    "moment",
     "port",
     "read_value",
     "state_dir",

@@ -464,7 +464,7 @@ class ErrorResponse(Struct, kw_only=True):
     error: Error
 
 
-ErrorType: TypeAlias = Literal['invalid_request_error', 'permission_error', 'rate_limit_error', 'server_error']
+ErrorType: TypeAlias = Literal['invalid_request_error', 'permission_error', 'rate_limit_error', 'server_error', 'requests', 'tokens']
 
 
 FinishReason: TypeAlias = Literal['stop', 'length', 'tool_calls', 'content_filter', 'function_call']
@@ -704,6 +704,14 @@ class SessionsDeleted(Struct, kw_only=True):
     object: Literal['sessions.deleted'] = 'sessions.deleted'
 
 
+Span: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern='^(?:(?:[0-9]+h[0-9]+m|[0-9]+m)?[0-9]+(?:\\.[0-9]{1,3})?s|[0-9]+ms)$(?!\\n)'
+    ),
+]
+
+
 StopSequences: TypeAlias = Annotated[list[str], Meta(max_length=4, min_length=1)]
 
 
@@ -742,4 +750,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "1829dc14343f75f54d70a5ead91ff0e684bb1fea2f0ef641c465440a1d507e28"
+CONTRACT_SHA256 = "62f16fe98271e528eab9a9580b380be58282d851bb8fe6dbd8e34336bb8e0976"

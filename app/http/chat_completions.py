@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from litestar.types import Receive, Scope, Send
 
 from app.config import LoadedConfig
 from app.errors import GatewayError, InternalError
 from app.http.body import read_json_body
+from app.http.caller import caller_of
 from app.http.chat_request import decode_request, job_of, target_of
 from app.http.completion import completion_of
 from app.http.disconnect import ClientDisconnected, until_disconnect
-from app.http.edge import identify, request_id_of
+from app.http.edge import add_headers, identify, request_id_of
 from app.http.event_stream import EventStream
 from app.http.idempotency_key import idempotency_key
 from app.http.keyed_answers import KeyedAnswers
+from app.http.rate_limit_headers import rate_limit_headers
 from app.http.request_headers import RequestHeaders
 from app.http.response import send_response
 from app.runs.answer import Answer
 from app.runs.job import Job
 from app.runs.run import Runs
+from app.security.allowance import Allowances
 from app.sessions.idempotency import IdempotencyRecords
 
 _log = logging.getLogger("zero.http")
@@ -34,10 +38,14 @@ class ChatCompletions:
         runs: Executes them.
         current: Returns the configuration in force.
         records: Keeps what was answered under which ``Idempotency-Key``.
+        allowances: Knows what API keys may use.
     """
 
-    def __init__(self, runs: Runs, current: Callable[[], LoadedConfig], records: IdempotencyRecords) -> None:
+    def __init__(
+        self, runs: Runs, current: Callable[[], LoadedConfig], records: IdempotencyRecords, allowances: Allowances
+    ) -> None:
         self._runs = runs
+        self._allowances = allowances
         self._current = current
         settings = current().config.gateway.http.endpoints.chat_completions
         self._keyed = KeyedAnswers(runs, records, settings.idempotency_seconds)
@@ -54,9 +62,13 @@ class ChatCompletions:
         try:
             body = await read_json_body(headers, receive, settings.max_body_bytes)
             request = decode_request(body)
-            target = target_of(request, headers, snapshot, settings)
-            job = job_of(request, body, headers, target)
-            key = idempotency_key(headers)
+            caller = caller_of(scope)
+            target = target_of(request, headers, snapshot, settings, caller)
+            allowance = self._allowances.of(caller)
+            job = job_of(request, body, headers, target, allowance)
+            if allowance is not None:
+                add_headers(scope, partial(rate_limit_headers, allowance))
+            key = idempotency_key(headers, caller)
             identify(scope, agent_id=target.agent.id, session_key=target.session_key, run_id=job.run_id)
             if key is not None:
                 await self._keyed.answer(key, job, body, scope, receive, send, settings.keepalive_seconds)

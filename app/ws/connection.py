@@ -27,8 +27,9 @@ from app.contract.frames import (
     RequestFrame,
     TickEvent,
 )
-from app.errors import InvalidRequest
+from app.errors import AuthenticationFailed, InvalidRequest
 from app.security.authenticator import Authenticator
+from app.security.named_key import NamedKey
 from app.ws.begun_runs import BegunRuns
 from app.ws.caller import Payload
 from app.ws.failure import MethodFailed
@@ -37,6 +38,7 @@ from app.ws.handshake import Admission, HandshakeFailed, Peer, admit
 from app.ws.hub import Hub
 from app.ws.method_table import MethodTable
 from app.ws.outbox import MAX_FRAME_BYTES, PATIENCE_SECONDS, FrameTooLargeError, Outbox
+from app.ws.target import sees
 from app.ws.wire import MAX_HANDSHAKE_BYTES, Wire
 
 HANDSHAKE_SECONDS: Final = 15.0
@@ -158,6 +160,16 @@ class Connection:
         """Tell whether the client may do what ``scope`` names."""
         return self._admission is not None and self._admission.allows(scope)
 
+    @property
+    def key(self) -> NamedKey | None:
+        """The API key that the client has shown; ``None`` for the operator."""
+        assert self._admission is not None, "only admitted clients have shown something"
+        return self._admission.key
+
+    def sees(self, session_key: str) -> bool:
+        """Tell whether a session is one of the client's key, or the client is the operator."""
+        return sees(self.key, session_key)
+
     def event(self, name: str, payload: msgspec.Struct | msgspec.Raw) -> None:
         """Send an event."""
         self._outbox.event(name, payload)
@@ -230,9 +242,13 @@ class Connection:
         assert self._admission is not None, "only admitted clients get here"
         answer: Payload | MethodFailed
         try:
+            if self._admission.key is not None:
+                self._authenticator.check_again(self._admission.key)
             answer = await self._table.call(request, self._admission, _Request(self, request.id))
         except MethodFailed as failure:
             answer = failure
+        except AuthenticationFailed as error:
+            answer = MethodFailed("FORBIDDEN", error.message)
         except Exception:
             _log.exception("connection %s: %s failed", self.id, request.method)
             answer = MethodFailed("UNAVAILABLE", "the gateway failed to process the request")
@@ -295,6 +311,10 @@ class _Request:
     def __init__(self, connection: Connection, request_id: str) -> None:
         self._connection = connection
         self._id = request_id
+
+    @property
+    def key(self) -> NamedKey | None:
+        return self._connection.key
 
     @property
     def begun(self) -> BegunRuns:

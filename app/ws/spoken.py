@@ -11,13 +11,22 @@ from msgspec import UNSET
 from app.contract.frames import ChatContent, ChatMessage, TokenUsage
 from app.contract.models import ChatCompletionRequestUserMessage, CompletionUsage, CreateChatCompletionRequest
 from app.routing.target import Target
+from app.runs.allowance import Allowance
 from app.runs.job import Job
 from app.sessions.message import Message
 
 MODEL = "zero"
 
 
-def job_of_text(text: str, target: Target, run_id: str, *, system: str = "", time_limit: float | None = None) -> Job:
+def job_of_text(
+    text: str,
+    target: Target,
+    run_id: str,
+    *,
+    system: str = "",
+    time_limit: float | None = None,
+    allowance: Allowance | None = None,
+) -> Job:
     """Return the job of one user message, as if it had come over HTTP.
 
     Args:
@@ -26,6 +35,7 @@ def job_of_text(text: str, target: Target, run_id: str, *, system: str = "", tim
         run_id: The run's id.
         system: What is added to the agent's own prompt.
         time_limit: Seconds the run may take, if that is less than the agent may.
+        allowance: What it is taken of, if the caller may have only so much.
     """
     added = (Message.of("developer", {"role": "developer", "content": system}),) if system else ()
     return Job(
@@ -35,6 +45,7 @@ def job_of_text(text: str, target: Target, run_id: str, *, system: str = "", tim
         system=added,
         messages=(Message.of("user", {"role": "user", "content": text}),),
         parameters={},
+        allowance=allowance,
         time_limit=time_limit,
         time_limit_name="the request's timeout",
     )
