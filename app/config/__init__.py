@@ -9,7 +9,7 @@ from __future__ import annotations
 from .agent_id import agent_id
 from .agent_profile import AgentProfile, ToolPolicy, Window, agent_profiles, default_agent_id
 from .display import displayed, value_at
-from .edition import Change, edit
+from .edition import REMOVED, Change, edit
 from .error import ConfigError, RuleError
 from .json5_document import read_value
 from .key_checks import is_key_name, moment
@@ -38,6 +38,7 @@ from .watching import watch
 
 __all__ = [
     "BUILT_IN_PROVIDERS",
+    "REMOVED",
     "SQLITE",
     "AgentProfile",
     "ApiKey",

@@ -1,6 +1,6 @@
 """What ``gateway.auth.keys`` must satisfy beyond its types, and how a moment is written there.
 
-Pure: raises the first fault, and never repeats a hash. Rules: docs/security.md, API keys.
+Pure: raises the first fault, and never repeats a hash. Rules: docs/api-keys.md.
 """
 
 from __future__ import annotations

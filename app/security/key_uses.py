@@ -2,7 +2,7 @@
 
 The rule is GCRA, the "generic cell rate algorithm": a bucket that fills evenly, kept as one number, the moment at which
 it will be full again. Taking something moves that moment on; more than a minute ahead it can't be. Pure but for the
-clock; ``shared_key_uses`` has several processes count together. Source of the rule: docs/security.md, Limits.
+clock; ``shared_key_uses`` has several processes count together. Source of the rule: docs/api-keys.md, Limits.
 """
 
 from __future__ import annotations

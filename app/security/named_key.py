@@ -1,6 +1,6 @@
 """A key of ``gateway.auth.keys``: what whoever shows its secret may do, and how its secret is made and recognised.
 
-Owns the form of secrets and of their hashes. Source of the rules: docs/security.md, API keys.
+Owns the form of secrets and of their hashes. Source of the rules: docs/api-keys.md.
 """
 
 from __future__ import annotations

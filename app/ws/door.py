@@ -152,7 +152,7 @@ class Door:
         return HelloOk(
             protocol=admission.protocol,
             server=HelloServer(version=self._about.version, conn_id=connection_id),
-            features=HelloFeatures(methods=self._table.names(admission), events=self._events),
+            features=HelloFeatures(methods=self._table.names_for(admission), events=self._events),
             snapshot=HelloSnapshot(
                 presence=[],
                 health=self._about.state(admission.key),

@@ -45,8 +45,13 @@ class MethodTable:
             name: (method, BodyDecoder(method.params), handlers[name]) for name, method in described.items()
         }
 
-    def names(self, admission: Admission) -> list[str]:
-        """Return the methods that a client can call, in the contract's order."""
+    @property
+    def names(self) -> list[str]:
+        """The methods that can be called, in the contract's order."""
+        return list(self._methods)
+
+    def names_for(self, admission: Admission) -> list[str]:
+        """Return those of them that are for who was let in: the operator, or somebody with an API key."""
         return [name for name, (method, _, _) in self._methods.items() if admission.key is None or method.keys]
 
     async def call(self, request: RequestFrame, admission: Admission, caller: Caller) -> Payload:
