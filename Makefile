@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run test clients faults lint types generate check-generated contract sdks bench bench-quick bench-pure bench-publish bench-start bench-turns clean
+.PHONY: help install install-dev run test clients faults fuzz audit lint types generate check-generated contract sdks torture bench bench-quick bench-pure bench-publish bench-start bench-turns clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -28,6 +28,14 @@ clients: $(VENV)/.installed-dev ## Drive real clients and chat applications; ins
 faults: $(VENV)/.installed-dev ## Kill gateways at random while clients talk, two minutes per store; ZERO_FAULT_SECONDS=20 for less
 	$(BIN)/python -m pytest -s tests/faults
 
+fuzz: $(VENV)/.installed-dev ## Look for bytes that break the way of a request or an answer; ZERO_FUZZ_MINUTES=10 for longer
+	$(PIP) -e '.[fuzz]'
+	nice -n 10 $(BIN)/python -m tests.fuzzing $${ZERO_FUZZ_MINUTES:-2}
+
+audit: $(VENV)/.installed-dev ## Look for known weaknesses and unwelcome licences in what is installed; needs PyPI itself
+	$(PIP) -e '.[audit]'
+	$(BIN)/python -m tests.security.audit
+
 lint: $(VENV)/.installed-dev ## Style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,6 +52,9 @@ contract: $(VENV)/.installed-dev ## Run schemathesis against a live port
 
 sdks: $(VENV)/.installed-dev ## Generate Python and TypeScript clients into build/sdks and try them; needs Node 20 and npm
 	$(BIN)/python -m tests.sdks
+
+torture: $(VENV)/.installed-dev ## Do to it what machines do, then soak it for MINUTES=30; ends with an error if something is lost or leaks
+	$(BIN)/python -m tests.torture --minutes $${MINUTES:-30}
 
 bench: $(VENV)/.installed-dev ## Measure the gateway and others, 10 minutes; installs 1.5 GB into build/benchmarks, once
 	$(BIN)/python -m benchmarks

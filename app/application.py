@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +12,7 @@ from typing import Final
 from litestar import Litestar
 from litestar.exceptions import HTTPException
 from litestar.handlers import ASGIRouteHandler
+from litestar.plugins import PluginProtocol
 from litestar.types import ASGIApp
 
 from app.config import LoadedConfig, config_path, load, watch
@@ -20,6 +20,7 @@ from app.contract import document
 from app.contract.binding import HANDSHAKE, bind
 from app.engines.registry import registered_engines
 from app.errors import GatewayError
+from app.http.admission import Admission
 from app.http.chat_completions import ChatCompletions
 from app.http.contract_document import ContractDocument
 from app.http.cors import CrossOrigin
@@ -31,6 +32,7 @@ from app.http.model_list import ModelList
 from app.http.session_changes import SessionChanges
 from app.http.session_list import SessionViews
 from app.http.session_transfer import SessionTransfer
+from app.log import logger
 from app.machinery import Machinery
 from app.runs.retention import Retention
 from app.runs.session_care import SessionCare
@@ -43,11 +45,19 @@ from app.security.shared_key_uses import SharedKeyUses
 from app.sessions.store import StoreError
 from app.ws.door import Door
 
-_log = logging.getLogger("zero")
+_log = logger("zero")
 
 _COLLECT_AT: Final = (10_000, 20, 100)
 """Python's collector begins with (700, 10, 10), for programs that grow. What a request makes is nearly all gone with it
 without a collection; looking every few requests whether that is so took a tenth of their processor time."""
+
+
+class _Litestar(Litestar):
+    """Litestar without plugins for parameters of handlers: ours have none, and its own bring pydantic along."""
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        return plugins
 
 
 class Gateway:
@@ -87,7 +97,8 @@ class Gateway:
         if gateway.http.cors.origins:
             methods = {operation.method for operation in contract.operations}
             app = CrossOrigin(app, gateway.http.cors, methods, lambda path: enabled or not belongs_to_api(path))
-        self.app: ASGIApp = Edge(app)
+        probes = (operation.path for operation in contract.operations if operation.public)
+        self.app: ASGIApp = Edge(app, Admission(gateway.limits, probes))
 
     def _litestar(self, contract: document.Document, enabled: bool) -> Litestar:
         models = ModelList(lambda: self.loaded, created=int(self.loaded.path.stat().st_mtime))
@@ -121,7 +132,7 @@ class Gateway:
             },
         )
         websocket = ASGIRouteHandler("/", opt={HANDSHAKE: True}, copy_scope=False)(self.websocket.serve)
-        return Litestar(
+        return _Litestar(
             route_handlers=[*routes, websocket],
             guards=[guard(self.authenticator, lambda: enabled)],
             exception_handlers={

@@ -68,6 +68,40 @@ class InvalidRequest(GatewayError):
     default_code = "invalid_value"
 
 
+class MalformedRequest(InvalidRequest):
+    """Raised when what came isn't HTTP, or could be read in two ways. The connection ends with the answer."""
+
+    default_code = "invalid_http"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The request is not valid HTTP/1.1: {why[:1].lower()}{why[1:]}.")
+
+
+class HeadersTooLarge(InvalidRequest):
+    """Raised when a request's line, headers, or what stands around its body are over the limit."""
+
+    default_code = "headers_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The request's URL and headers are larger than {limit} bytes, the limit set by "
+            "gateway.limits.maxHeaderBytes."
+        )
+
+
+class RequestTooSlow(InvalidRequest):
+    """Raised when a client takes too long to send its request. Nothing was done, so a retry is safe."""
+
+    default_code = "request_timeout"
+
+    def __init__(self, what: Literal["headers", "body"]) -> None:
+        settings = "headSeconds" if what == "headers" else "bodySeconds and requestSeconds"
+        super().__init__(
+            f"The request's {what} did not come in time; gateway.limits ({settings}) says how long a client has.",
+            should_retry=True,
+        )
+
+
 class UnsupportedParameter(InvalidRequest):
     """Raised when the engine behind the agent can't honour a parameter that is valid in itself."""
 
@@ -282,6 +316,31 @@ class KeyBusy(RateLimited):
             f"The API key {name!r} has {most} runs under way, as many as it may have (maxConcurrent). "
             "Try again when one of them is done.",
             retry_after=1,
+        )
+
+
+class RunsFull(GatewayError):
+    """Raised when as many runs are under way as the gateway may have. Nothing was done."""
+
+    status = 503
+    default_code = "runs_full"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"{most} runs are under way, the limit set by gateway.limits.maxRuns. Try again later.", retry_after=2
+        )
+
+
+class ConnectionsFull(GatewayError):
+    """Raised when as many clients are at work as the gateway may have; its probes are answered all the same."""
+
+    status = 503
+    default_code = "connections_full"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The gateway has as many connections as gateway.limits.maxConnections allows. Try again later.",
+            retry_after=2,
         )
 
 

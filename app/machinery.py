@@ -31,7 +31,8 @@ class Machinery:
     def __init__(self, current: Callable[[], LoadedConfig], environ: Mapping[str, str]) -> None:
         self.engines = Engines(lambda: current().config)
         self.store = session_store(current().config.session.store, environ)
-        self.runs = Runs(self.engines, self.store, settings=lambda: current().config.session)
+        most = current().config.gateway.limits.max_runs  # gateway.* takes effect at the start only
+        self.runs = Runs(self.engines, self.store, settings=lambda: current().config.session, most=most)
 
     async def close(self) -> None:
         """Stop the engines and close the store; no run is under way any more."""

@@ -44,6 +44,12 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+AS_ZERO_GATEWAY: Final = ("--http", "app.http.uvicorn_connection:UvicornConnection")
+"""What makes uvicorn's command line serve HTTP as ``zero gateway`` does."""
+BARE: Final = ("--http", "httptools")
+"""What undoes that."""
+
+
 class LiveGateway:
     """Starts on construction, answers at ``url``, stops at ``stop()``; usable as a context manager.
 
@@ -91,20 +97,7 @@ class LiveGateway:
 
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "uvicorn",
-                self._app,
-                "--port",
-                str(self.port),
-                "--no-access-log",
-                *self._arguments,
-            ],
-            env=self._environ,
-            cwd=Path(__file__).parent.parent,
-            stdout=self._log,
-            stderr=self._log,
+            self._command(), env=self._environ, cwd=Path(__file__).parent.parent, stdout=self._log, stderr=self._log
         )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -118,6 +111,19 @@ class LiveGateway:
         process.kill()
         process.wait()
         raise AssertionError(f"the gateway was not ready in {START_SECONDS} s:\n{self.log_file.read_text()}")
+
+    def _command(self) -> list[str]:
+        uvicorn = [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            self._app,
+            "--port",
+            str(self.port),
+            "--no-access-log",
+            *AS_ZERO_GATEWAY,
+        ]
+        return [*uvicorn, *self._arguments]
 
     @property
     def log(self) -> str:

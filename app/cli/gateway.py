@@ -14,6 +14,7 @@ import uvicorn
 
 from app.application import Gateway
 from app.cli.curl import address, curl_line
+from app.cli.descriptors import raise_limit
 from app.cli.ending import Ended
 from app.cli.example import examples
 from app.cli.server import ABORT_SECONDS, Server, bound
@@ -21,6 +22,8 @@ from app.cli.workers import Workers
 from app.config import SQLITE, ConfigError, LoadedConfig, bind_host, config_path, load, port
 from app.config import Gateway as GatewaySection
 from app.engines.registry import registered_engines
+from app.http.uvicorn_connection import UvicornConnection
+from app.log import OneLine
 from app.security.secret import ENVIRONMENT, resolve_secret
 from app.ws.outbox import MAX_FRAME_BYTES
 from app.ws.uvicorn_wire import UvicornWire
@@ -71,6 +74,7 @@ def command(
 ) -> None:
     """Serve HTTP and WebSocket on one port, as the configuration says."""
     _log_to_stderr(log_level)
+    raise_limit()
     environ = dict(os.environ)
     try:
         loaded = load(config_file or config_path(environ), environ, registered_engines())
@@ -97,7 +101,7 @@ def command(
         gateway.app,
         host=host,
         port=listen_port,
-        http="httptools",
+        http=UvicornConnection,
         ws=UvicornWire,
         ws_max_size=MAX_FRAME_BYTES,
         ws_per_message_deflate=False,
@@ -125,6 +129,8 @@ def command(
 
 def _log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s  %(message)s")
+    for handler in logging.getLogger().handlers:  # what libraries say
+        handler.addFilter(OneLine())
     # It would tell of every write beside the configuration, the session store's own included.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     # What uvicorn says at this level is about itself; the banner says where we are.

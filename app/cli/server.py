@@ -6,7 +6,6 @@ Owns what uvicorn does otherwise than docs/cli.md, "Exit codes", says. What is s
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -19,9 +18,11 @@ from types import FrameType
 import uvicorn
 
 from app.application import Gateway
+from app.cli.descriptors import watch_descriptors
 from app.cli.ending import CannotListen
 from app.cli.interruption import ECHO_SECONDS
 from app.cli.output import OutputFailed, echo
+from app.log import logger
 
 ABORT_SECONDS = 5
 """How long aborted runs have to tell their clients before the connections are cut."""
@@ -29,7 +30,7 @@ FORCED_SECONDS = 2
 """How long the engines have to end when somebody doesn't want to wait; then their processes are killed."""
 STOPPING = "the gateway is stopping"
 """Why runs are aborted in the end."""
-_log = logging.getLogger("zero")
+_log = logger("zero")
 
 
 class Server(uvicorn.Server):
@@ -53,6 +54,7 @@ class Server(uvicorn.Server):
         self._banner = banner
         self._loop: asyncio.AbstractEventLoop | None = None
         self._signalled_at = 0.0
+        self._descriptors: asyncio.Task[None] | None = None
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -85,6 +87,7 @@ class Server(uvicorn.Server):
         except OSError as error:  # somebody else listens since we have looked
             raise _cannot_listen(str(self.config.host), self.config.port, error) from None
         await super().startup(sockets)
+        self._descriptors = asyncio.create_task(watch_descriptors(), name="descriptors")
         with suppress(OutputFailed):  # a gateway serves, whether somebody reads this or not
             if self._banner:
                 echo(self._banner)
@@ -112,6 +115,8 @@ class Server(uvicorn.Server):
                         await self.lifespan.shutdown()
         finally:
             abort.cancel()
+            if self._descriptors is not None:
+                self._descriptors.cancel()
 
     def _abort(self) -> None:
         self._gateway.runs.active.abort_all(STOPPING)

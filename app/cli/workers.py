@@ -5,7 +5,6 @@ Owns processes and signals. What a worker serves is for others; they share the l
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -16,10 +15,11 @@ from types import FrameType
 from typing import Final
 
 from app.cli.ending import concluded
+from app.log import logger
 
 EARLY_SECONDS: Final = 5.0
 """A worker that fails by itself within this time would fail again: then the whole gateway ends."""
-_log = logging.getLogger("zero")
+_log = logger("zero")
 
 
 class Workers:

@@ -211,7 +211,9 @@ def _check_session_headers(headers: tuple[str, ...], path: KeyPath) -> None:
 def _check_store(store: str) -> None:
     # What is behind the scheme is for PostgreSQL's own library to read: it may name several hosts, a socket, a service.
     scheme, _, rest = store.partition("://")
-    well_formed = scheme in ("postgresql", "postgres") and rest and store.isprintable() and " " not in store
+    # With a second "@" a part of the password would be taken for a host, and told in every log as one that isn't found.
+    plain = store.isprintable() and " " not in store and rest.partition("/")[0].count("@") <= 1
+    well_formed = scheme in ("postgresql", "postgres") and rest and plain
     if store != SQLITE and not well_formed:
         raise RuleError(
             ("session", "store"),

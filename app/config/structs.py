@@ -92,6 +92,24 @@ class Auth(SecretSection, frozen=True, kw_only=True):
     rate_limit: RateLimit = RateLimit()
 
 
+class Limits(Section, frozen=True, kw_only=True):
+    """Bound what clients may take of a process.
+
+    ``head_seconds`` is for the whole head of a request, ``body_seconds`` between two pieces of its body,
+    ``request_seconds`` for all of it; ``idle_seconds`` until the next request, ``send_seconds`` for a client that has
+    stopped reading.
+    """
+
+    max_connections: Count = 16_384
+    max_runs: Count = 8_192
+    max_header_bytes: Annotated[int, Meta(ge=1024)] = 65_536
+    head_seconds: Seconds = 30.0
+    body_seconds: Seconds = 30.0
+    request_seconds: Seconds = 300.0
+    idle_seconds: Seconds = 75.0
+    send_seconds: Seconds = 60.0
+
+
 class ChatCompletions(Section, frozen=True, kw_only=True):
     """Switch the chat completions API on and set its bounds; a keepalive of 0 seconds is off.
 
@@ -151,6 +169,7 @@ class Gateway(Section, frozen=True, kw_only=True):
     auth: Auth = Auth()
     drain_seconds: SecondsOrOff = 25.0
     trusted_proxies: tuple[str, ...] = ()
+    limits: Limits = Limits()
     http: Http = Http()
     remote: Remote | None = None
 
@@ -220,6 +239,32 @@ class FetchImages(Section, frozen=True, kw_only=True):
     timeout_seconds: Seconds = 10.0
 
 
+class Timeouts(Section, frozen=True, kw_only=True):
+    """Say how long an upstream may take with one request; all but connecting is unlimited with 0."""
+
+    connect_seconds: Seconds = 10.0
+    first_byte_seconds: SecondsOrOff = 300.0
+    idle_seconds: SecondsOrOff = 120.0
+    total_seconds: SecondsOrOff = 0.0
+
+
+class Retry(Section, frozen=True, kw_only=True):
+    """Say how often a request that can't have done anything is sent again, and within what time."""
+
+    attempts: Annotated[int, Meta(ge=0, le=10)] = 2
+    max_seconds: Seconds = 5.0
+
+
+class CircuitBreaker(Section, frozen=True, kw_only=True):
+    """Say after how many failures in a row an upstream isn't asked any more, and for how long."""
+
+    enabled: bool = True
+    failures: Count = 5
+    window_seconds: Seconds = 60.0
+    pause_seconds: Seconds = 30.0
+    count_rate_limits: bool = False
+
+
 class Provider(SecretSection, frozen=True, kw_only=True):
     """Say how to reach an upstream; without ``models`` any model id is accepted."""
 
@@ -231,6 +276,10 @@ class Provider(SecretSection, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     fetch_images: FetchImages | None = None
     always_stream: bool = False
+    max_answer_bytes: Count = 64_000_000
+    timeouts: Timeouts = Timeouts()
+    retry: Retry = Retry()
+    circuit_breaker: CircuitBreaker = CircuitBreaker()
     models: tuple[str | CatalogModel, ...] | None = None
 
     def model_ids(self) -> tuple[str, ...] | None:

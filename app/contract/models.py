@@ -64,7 +64,7 @@ class ChatCompletionFunctionCallDelta(Struct, kw_only=True):
 
 
 class ChatCompletionFunctionCallOption(Struct, kw_only=True):
-    name: str
+    name: Annotated[str, Meta(max_length=8192)]
 
 
 class ChatCompletionFunctions(Struct, kw_only=True):
@@ -84,9 +84,9 @@ class ChatCompletionInputAudio(Struct, kw_only=True):
 
 
 class ChatCompletionInputFile(Struct, kw_only=True):
-    filename: str | None | UnsetType = UNSET
+    filename: Annotated[str, Meta(max_length=8192)] | None | UnsetType = UNSET
     file_data: str | None | UnsetType = UNSET
-    file_id: str | None | UnsetType = UNSET
+    file_id: Annotated[str, Meta(max_length=8192)] | None | UnsetType = UNSET
 
 
 class ChatCompletionLogprobs(Struct, kw_only=True):
@@ -147,7 +147,7 @@ ChatCompletionModerationOutcome: TypeAlias = ChatCompletionModerationResults | C
 
 
 class ChatCompletionNamedTool(Struct, kw_only=True):
-    name: str
+    name: Annotated[str, Meta(max_length=8192)]
 
 
 class ChatCompletionNamedToolChoice(Struct, kw_only=True, tag_field='type', tag='function'):
@@ -159,7 +159,7 @@ class ChatCompletionNamedToolChoiceCustom(Struct, kw_only=True, tag_field='type'
 
 
 class ChatCompletionRequestAssistantAudio(Struct, kw_only=True):
-    id: str
+    id: Annotated[str, Meta(max_length=8192)]
 
 
 class ChatCompletionRequestAssistantMessage(Struct, kw_only=True, tag_field='role', tag='assistant'):
@@ -167,7 +167,7 @@ class ChatCompletionRequestAssistantMessage(Struct, kw_only=True, tag_field='rol
         str | ChatCompletionRequestAssistantMessageContentParts | None | UnsetType
     ) = UNSET
     refusal: str | None | UnsetType = UNSET
-    name: str | None | UnsetType = UNSET
+    name: Annotated[str, Meta(max_length=8192)] | None | UnsetType = UNSET
     audio: ChatCompletionRequestAssistantAudio | None | UnsetType = UNSET
     tool_calls: ChatCompletionMessageToolCalls | None | UnsetType = UNSET
     function_call: ChatCompletionMessageFunctionCall | None | UnsetType = UNSET
@@ -175,12 +175,12 @@ class ChatCompletionRequestAssistantMessage(Struct, kw_only=True, tag_field='rol
 
 class ChatCompletionRequestDeveloperMessage(Struct, kw_only=True, tag_field='role', tag='developer'):
     content: ChatCompletionTextContent
-    name: str | None | UnsetType = UNSET
+    name: Annotated[str, Meta(max_length=8192)] | None | UnsetType = UNSET
 
 
 class ChatCompletionRequestFunctionMessage(Struct, kw_only=True, tag_field='role', tag='function'):
     content: str | None
-    name: str
+    name: Annotated[str, Meta(max_length=8192)]
 
 
 class ChatCompletionRequestMessageContentPartAudio(Struct, kw_only=True, tag_field='type', tag='input_audio'):
@@ -228,7 +228,7 @@ ChatCompletionRequestAssistantMessageContentParts: TypeAlias = Annotated[
 
 class ChatCompletionRequestSystemMessage(Struct, kw_only=True, tag_field='role', tag='system'):
     content: ChatCompletionTextContent
-    name: str | None | UnsetType = UNSET
+    name: Annotated[str, Meta(max_length=8192)] | None | UnsetType = UNSET
 
 
 class ChatCompletionRequestToolMessage(Struct, kw_only=True, tag_field='role', tag='tool'):
@@ -238,7 +238,7 @@ class ChatCompletionRequestToolMessage(Struct, kw_only=True, tag_field='role', t
 
 class ChatCompletionRequestUserMessage(Struct, kw_only=True, tag_field='role', tag='user'):
     content: str | ChatCompletionRequestUserMessageContentParts
-    name: str | None | UnsetType = UNSET
+    name: Annotated[str, Meta(max_length=8192)] | None | UnsetType = UNSET
 
 
 ChatCompletionRequestMessage: TypeAlias = ChatCompletionRequestDeveloperMessage | ChatCompletionRequestSystemMessage | ChatCompletionRequestUserMessage | ChatCompletionRequestAssistantMessage | ChatCompletionRequestToolMessage | ChatCompletionRequestFunctionMessage
@@ -342,11 +342,11 @@ ContractDocument: TypeAlias = dict[str, Any]
 
 
 class CreateChatCompletionRequest(Struct, kw_only=True):
-    model: Annotated[str, Meta(min_length=1)]
+    model: Annotated[str, Meta(max_length=512, min_length=1)]
     messages: Annotated[list[ChatCompletionRequestMessage], Meta(min_length=1)]
     stream: bool | None | UnsetType = UNSET
     stream_options: ChatCompletionStreamOptions | None | UnsetType = UNSET
-    user: str | None | UnsetType = UNSET
+    user: Annotated[str, Meta(max_length=8192)] | None | UnsetType = UNSET
     store: bool | None | UnsetType = UNSET
     metadata: Metadata | None | UnsetType = UNSET
     n: Annotated[int, Meta(ge=1, le=128)] | None | UnsetType = UNSET
@@ -388,7 +388,7 @@ class CreateChatCompletionRequest(Struct, kw_only=True):
     moderation: ModerationParam | None | UnsetType = UNSET
     service_tier: ServiceTier | None | UnsetType = UNSET
     safety_identifier: Annotated[str, Meta(max_length=64)] | None | UnsetType = UNSET
-    prompt_cache_key: str | None | UnsetType = UNSET
+    prompt_cache_key: Annotated[str, Meta(max_length=8192)] | None | UnsetType = UNSET
     prompt_cache_retention: PromptCacheRetention | None | UnsetType = UNSET
     prompt_cache_options: PromptCacheOptionsParam | None | UnsetType = UNSET
 
@@ -437,7 +437,7 @@ class CustomToolGrammarFormat(Strict, kw_only=True, tag_field='type', tag='gramm
 
 
 class CustomToolProperties(Struct, kw_only=True):
-    name: str
+    name: Annotated[str, Meta(max_length=8192)]
     description: str | None | UnsetType = UNSET
     format: CustomToolFormat | None | UnsetType = UNSET
 
@@ -450,7 +450,7 @@ CustomToolFormat: TypeAlias = CustomToolTextFormat | CustomToolGrammarFormat
 
 
 class CustomVoice(Strict, kw_only=True):
-    id: str
+    id: Annotated[str, Meta(max_length=8192)]
 
 
 class Error(Struct, kw_only=True):
@@ -539,7 +539,7 @@ ModerationInputType: TypeAlias = Literal['text', 'image']
 
 
 class ModerationParam(Struct, kw_only=True):
-    model: str
+    model: Annotated[str, Meta(max_length=8192)]
     policy: ModerationPolicyParam | None | UnsetType = UNSET
 
 
@@ -730,14 +730,17 @@ UsageOrigin: TypeAlias = Literal['estimated']
 Verbosity: TypeAlias = Literal['low', 'medium', 'high']
 
 
-VoiceIdsOrCustomVoice: TypeAlias = str | CustomVoice
+VoiceName: TypeAlias = Annotated[str, Meta(max_length=8192)]
+
+
+VoiceIdsOrCustomVoice: TypeAlias = VoiceName | CustomVoice
 
 
 class WebSearchLocation(Struct, kw_only=True):
-    country: str | UnsetType = UNSET
-    region: str | UnsetType = UNSET
-    city: str | UnsetType = UNSET
-    timezone: str | UnsetType = UNSET
+    country: Annotated[str, Meta(max_length=8192)] | UnsetType = UNSET
+    region: Annotated[str, Meta(max_length=8192)] | UnsetType = UNSET
+    city: Annotated[str, Meta(max_length=8192)] | UnsetType = UNSET
+    timezone: Annotated[str, Meta(max_length=8192)] | UnsetType = UNSET
 
 
 class WebSearchOptions(Struct, kw_only=True):
@@ -750,4 +753,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "62f16fe98271e528eab9a9580b380be58282d851bb8fe6dbd8e34336bb8e0976"
+CONTRACT_SHA256 = "950b628f601f09ef1d88f4bd60ae2850a0d2dda6604f051b62b4455c5ee26b3b"

@@ -27,7 +27,8 @@ def plain_message(typed: Any, raw: msgspec.Raw) -> tuple[Any, msgspec.Raw]:
         typed: The message as the contract understands it.
         raw: The same as it was sent.
     """
-    if not has_alias(getattr(typed, "content", None)):
+    content = getattr(typed, "content", None)
+    if not isinstance(content, list) or not has_alias(content):
         return typed, raw
     fields = msgspec.json.decode(raw)
     fields["content"] = [_plain_part(part) for part in fields["content"]]

@@ -8,8 +8,8 @@ word with the blanks behind it.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -32,11 +32,15 @@ from app.contract.models import (
 )
 from app.engines.specimen import specimen
 from app.errors import UnsupportedParameter
+from app.large.aside import LARGE, aside_if
+from app.large.shortened import read
 from app.runs.event import Event, finish_event, text_event
 from app.runs.turn import Turn
-from app.sessions.message import Message
+from app.sessions.message import Message, size_of
 
 _TOKEN = re.compile(r"\S+\s*|\s+")
+_AT_ONCE: Final = 8 * 1024
+"""Characters that are taken apart in one step; no token goes beyond. A run lets others go first after 64 tokens."""
 
 
 class EchoEngine:
@@ -45,16 +49,22 @@ class EchoEngine:
     async def run(self, turn: Turn) -> AsyncIterator[Event]:
         """See ``Engine``."""
         _check(turn.request)
-        speech = _speech(turn)
+        large = size_of(turn.messages) > LARGE
+        speech = await aside_if(large, _speech, turn)
         for index in range(turn.choices if speech.tool else 0):
             yield _call_event(index, name=speech.tool, id=f"call_{turn.run_id[-24:]}_{index}")
-        for token in speech.tokens or [""]:
+        said, reason = 0, "tool_calls" if speech.tool else "stop"
+        for token in _tokens(speech.text) or ("",):
+            if said == speech.limit:
+                reason = "length"
+                break
+            said += 1
             for index in range(turn.choices):
                 yield _call_event(index, arguments=token) if speech.tool else text_event(token, index=index, more=True)
         for index in range(turn.choices):
-            yield finish_event(speech.finish_reason, index=index, more=True)
-        prompt = max(1, sum(_count(_text(message)) for message in turn.messages))
-        completion = len(speech.tokens) * turn.choices
+            yield finish_event(reason, index=index, more=True)
+        prompt = await aside_if(large, _prompt_tokens, turn.messages)
+        completion = said * turn.choices if speech.text else 0
         yield Event(
             usage=CompletionUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
         )
@@ -66,8 +76,8 @@ class EchoEngine:
 class _Speech(NamedTuple):
     """What is said: words, or the arguments of a call to ``tool``."""
 
-    tokens: list[str]
-    finish_reason: str
+    text: str
+    limit: int | None
     tool: str = ""
 
 
@@ -83,11 +93,22 @@ def _speech(turn: Turn) -> _Speech:
         text = _json({"text": text})
     else:
         text = _until_stop(text, turn.request.stop)
-    tokens = _TOKEN.findall(text)
-    limit = turn.request.max_completion_tokens or turn.request.max_tokens
-    if limit and len(tokens) > limit:
-        return _Speech(tokens[:limit], "length", tool.name if tool else "")
-    return _Speech(tokens, "tool_calls", tool.name) if tool else _Speech(tokens, "stop")
+    limit = turn.request.max_completion_tokens or turn.request.max_tokens or None
+    return _Speech(text, limit, tool.name if tool else "")
+
+
+def _prompt_tokens(messages: tuple[Message, ...]) -> int:
+    return max(1, sum(_count(piece) for message in messages for piece in _pieces(_text(message))))
+
+
+def _tokens(text: str) -> Iterable[str]:
+    if len(text) <= _AT_ONCE:
+        return _TOKEN.findall(text)
+    return (token for piece in _pieces(text) for token in _TOKEN.findall(piece))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    return (text[at : at + _AT_ONCE] for at in range(0, len(text), _AT_ONCE))
 
 
 def _demanded(request: CreateChatCompletionRequest) -> FunctionObject | None:
@@ -162,7 +183,7 @@ def _last_words(messages: tuple[Message, ...]) -> str:
 
 
 def _text(message: Message) -> str:
-    content: Any = msgspec.json.decode(message.raw).get("content")
+    content: Any = read(message.raw).get("content")
     if isinstance(content, list):
         return " ".join(part["text"] for part in content if part.get("type") == "text")
     return content or ""

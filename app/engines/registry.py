@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from app.config import Config, Provider
 from app.engines.engine import Engine
-from app.engines.upstream.engine import CONNECT_SECONDS, Endpoint, UpstreamEngine
+from app.engines.upstream.engine import Endpoint, UpstreamEngine
 from app.engines.upstream.remote_image import RemoteImages
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Engines:
             return endpoint
 
         images = RemoteImages(settings.fetch_images) if settings.fetch_images is not None else None
-        return UpstreamEngine(provider, where, self._session, images, always_stream=settings.always_stream)
+        return UpstreamEngine(provider, where, self._session, settings, images)
 
     def _session(self) -> aiohttp.ClientSession:
         """Return the client for services elsewhere; it goes through the proxy that the environment names, if any."""
@@ -128,8 +128,7 @@ def _client(*, through_proxy: bool) -> aiohttp.ClientSession:
 
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
-        # The run's own limit bounds the whole; only connecting has one of its own.
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+        timeout=aiohttp.ClientTimeout(total=None),  # each request comes with its provider's own
         trust_env=through_proxy,
         cookie_jar=aiohttp.DummyCookieJar(),
         read_bufsize=256 * 1024,

@@ -9,6 +9,7 @@ from litestar.types import Receive
 from app.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
 from app.http.disconnect import ClientDisconnected
 from app.http.request_headers import RequestHeaders
+from app.large.aside import LARGE, aside
 
 _JSON: Final = "application/json"
 
@@ -59,4 +60,9 @@ async def read_body(headers: RequestHeaders, receive: Receive, limit: int, wante
     if not size:
         what = "a JSON object" if wanted == _JSON else f"a body of type {wanted}"
         raise InvalidRequest(f"The request has no body. Send {what}.", code="invalid_json")
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return pieces[0] if len(pieces) == 1 else await _joined(pieces, size)
+
+
+async def _joined(pieces: list[bytes], size: int) -> bytes:
+    # Copies some 4 MB in a millisecond, and lets the loop go on meanwhile.
+    return b"".join(pieces) if size <= LARGE else await aside(b"".join, pieces)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -12,8 +11,9 @@ from app.config import LoadedConfig
 from app.errors import GatewayError, InternalError
 from app.http.body import read_json_body
 from app.http.caller import caller_of
-from app.http.chat_request import decode_request, job_of, target_of
-from app.http.completion import completion_of
+from app.http.chat_request import decode_request, job_of, large_job, target_of
+from app.http.completion import written_completion
+from app.http.departure import departure_of
 from app.http.disconnect import ClientDisconnected, until_disconnect
 from app.http.edge import add_headers, identify, request_id_of
 from app.http.event_stream import EventStream
@@ -22,13 +22,15 @@ from app.http.keyed_answers import KeyedAnswers
 from app.http.rate_limit_headers import rate_limit_headers
 from app.http.request_headers import RequestHeaders
 from app.http.response import send_response
+from app.large.aside import LARGE, aside
+from app.log import logger
 from app.runs.answer import Answer
 from app.runs.job import Job
 from app.runs.run import Runs
 from app.security.allowance import Allowances
 from app.sessions.idempotency import IdempotencyRecords
 
-_log = logging.getLogger("zero.http")
+_log = logger("zero.http")
 
 
 class ChatCompletions:
@@ -61,11 +63,15 @@ class ChatCompletions:
         headers = RequestHeaders(scope["headers"])
         try:
             body = await read_json_body(headers, receive, settings.max_body_bytes)
-            request = decode_request(body)
             caller = caller_of(scope)
-            target = target_of(request, headers, snapshot, settings, caller)
             allowance = self._allowances.of(caller)
-            job = job_of(request, body, headers, target, allowance)
+            if len(body) <= LARGE:
+                request = decode_request(body)
+                target = target_of(request, headers, snapshot, settings, caller)
+                job = job_of(request, body, headers, target, allowance)
+            else:
+                job = await aside(large_job, body, headers, snapshot, settings, caller, allowance)
+                request, target = job.request, job.target
             if allowance is not None:
                 add_headers(scope, partial(rate_limit_headers, allowance))
             key = idempotency_key(headers, caller)
@@ -73,10 +79,11 @@ class ChatCompletions:
             if key is not None:
                 await self._keyed.answer(key, job, body, scope, receive, send, settings.keepalive_seconds)
             elif request.stream:
+                del body, headers, request, target  # a stream may be open for long
                 await self._stream(job, scope, receive, send, settings.keepalive_seconds)
             else:
-                answer = await until_disconnect(receive, self._runs.execute(job))
-                await send_response(send, 200, completion_of(job, answer), headers=_origin(answer))
+                answer = await until_disconnect(receive, self._runs.execute(job), departure_of(scope))
+                await send_response(send, 200, await written_completion(job, answer), headers=_origin(answer))
         except ClientDisconnected:
             _log.info("request %s: the client went away", request_id_of(scope))
 
@@ -95,7 +102,8 @@ class ChatCompletions:
     async def _stream(self, job: Job, scope: Scope, receive: Receive, send: Send, keepalive: float) -> None:
         stream = EventStream.to(job, send, keepalive)
         try:
-            await stream.complete(await until_disconnect(receive, self._runs.execute(job, stream)))
+            work = self._runs.execute(job, stream)
+            await stream.complete(await until_disconnect(receive, work, departure_of(scope)))
         except GatewayError as error:
             if not stream.started:
                 raise

@@ -16,6 +16,8 @@ from app.contract.models import (
     CreateChatCompletionResponse,
     CreateChatCompletionStreamResponse,
 )
+from app.large.aside import LARGE, aside_if
+from app.large.written import written
 from app.runs.answer import Answer
 from app.runs.event import Extra, Fields
 from app.runs.job import Job
@@ -33,8 +35,17 @@ def encode_choices(choices: list[ChatCompletionChunkChoice]) -> bytes:
     return _encoder.encode(choices)
 
 
-def encode_completion(completion: CreateChatCompletionResponse, extra: Extra | None) -> bytes:
+def encode_large_chunk(chunk: CreateChatCompletionStreamResponse, extra: Extra | None) -> bytes:
+    """Return a chunk of a stream as JSON, written in steps."""
+    return written(msgspec.to_builtins(chunk) if extra is None else _with(chunk, extra, "delta"))
+
+
+def encode_completion(
+    completion: CreateChatCompletionResponse, extra: Extra | None, *, in_steps: bool = False
+) -> bytes:
     """Return a whole answer as JSON."""
+    if in_steps:
+        return written(msgspec.to_builtins(completion) if extra is None else _with(completion, extra, "message"))
     return _encoder.encode(completion if extra is None else _with(completion, extra, "message"))
 
 
@@ -57,7 +68,13 @@ def completion_of(job: Job, answer: Answer) -> bytes:
             system_fingerprint=answer.system_fingerprint if answer.system_fingerprint is not None else UNSET,
         ),
         answer.extra,
+        in_steps=answer.size > LARGE,
     )
+
+
+async def written_completion(job: Job, answer: Answer) -> bytes:
+    """Return a run's whole answer as JSON, written beside the event loop if it is large."""
+    return await aside_if(answer.size > LARGE, completion_of, job, answer)
 
 
 def _with(answer: msgspec.Struct, extra: Extra, words: str) -> Fields:

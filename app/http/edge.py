@@ -13,6 +13,7 @@ from typing import Any, Final
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.http.admission import Admission
 from app.unique_id import unique_id
 
 _REQUEST_ID: Final = "zero.request_id"
@@ -26,10 +27,12 @@ class Edge:
 
     Args:
         app: The Litestar application.
+        admission: Which connections are served, for a server that asks: ``app.http.uvicorn_connection``.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, admission: Admission) -> None:
         self._app = app
+        self.admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry point."""

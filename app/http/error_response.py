@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +12,11 @@ from litestar.exceptions import HTTPException
 from app.contract.models import Error, ErrorResponse
 from app.errors import EndpointDisabled, GatewayError, InternalError, InvalidRequest, MethodNotAllowed, UnknownURL
 from app.http.edge import request_id_of
+from app.log import logger
 
 HTTPRequest = Request[Any, Any, Any]
 
-_log = logging.getLogger("zero.http")
+_log = logger("zero.http")
 
 
 def error_body(error: GatewayError) -> bytes:

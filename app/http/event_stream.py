@@ -21,8 +21,10 @@ from app.contract.models import (
     ServiceTier,
 )
 from app.errors import GatewayError
-from app.http.completion import completion_id, encode_choices, encode_chunk
+from app.http.completion import completion_id, encode_choices, encode_chunk, encode_large_chunk
 from app.http.error_response import error_body
+from app.http.response import PART
+from app.large.aside import aside
 from app.runs.answer import Answer
 from app.runs.event import Event, Extra, Fields
 from app.runs.job import Job
@@ -71,6 +73,28 @@ class EventStream:
         keepalive: Seconds of silence after which a comment is sent; 0 for never.
     """
 
+    __slots__ = (
+        "_buffer",
+        "_buffered",
+        "_closed",
+        "_comment",
+        "_created",
+        "_head",
+        "_id",
+        "_include_usage",
+        "_keepalive",
+        "_last_write",
+        "_loop",
+        "_model",
+        "_named",
+        "_replayed",
+        "_send",
+        "_sending",
+        "_tail",
+        "_timer",
+        "started",
+    )
+
     def __init__(self, send: Send, *, id: str, created: int, model: str, include_usage: bool, keepalive: float) -> None:
         self._send = send
         self._id = id
@@ -111,6 +135,11 @@ class EventStream:
     async def on_event(self, event: Event) -> None:
         """Write an event's chunk, or keep it for a moment when the engine says that the next is coming already."""
         self._replayed = self._replayed or event.replayed
+        if event.large:
+            chunk = self._chunk(event, event.choices)
+            await self.flush()
+            await self._write_large(await aside(lambda: frame(encode_large_chunk(chunk, event.extra))))
+            return
         if event.extra is None and event.obfuscation is None:
             if (event.service_tier, event.system_fingerprint) != self._named:
                 self._named = (event.service_tier, event.system_fingerprint)
@@ -203,6 +232,12 @@ class EventStream:
         finally:
             self._sending = False
             self._last_write = self._loop.time()
+
+    async def _write_large(self, data: bytes) -> None:
+        for at in range(0, len(data), PART):
+            self._buffer.append(data[at : at + PART])
+            await self._flush()
+            await asyncio.sleep(0)
 
     def _on_timer(self) -> None:
         # One timer per stream that re-arms itself lazily costs nothing per chunk.

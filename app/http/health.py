@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 from litestar.types import Receive, Scope, Send
 
 from app.contract.models import HealthStatus, ReadinessStatus
 from app.errors import StoreUnavailable
 from app.http.response import send_response
+from app.log import logger
 from app.sessions.store import SessionStore, StoreError
 
-_log = logging.getLogger("zero.http")
+_log = logger("zero.http")
 _HEALTHY = msgspec.json.encode(HealthStatus())
 _READY = msgspec.json.encode(ReadinessStatus())
 

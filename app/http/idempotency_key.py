@@ -10,6 +10,7 @@ import msgspec
 
 from app.errors import InvalidRequest
 from app.http.request_headers import RequestHeaders
+from app.large.shortened import Shortened
 from app.runs.job import Job
 from app.security.named_key import NamedKey
 
@@ -18,6 +19,8 @@ RETRY_HEADER: Final = "x-stainless-retry-count"
 
 _NAME: Final = HEADER.lower().encode()
 _KEY: Final = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
+_MAX_COMPARED: Final = 2 * 1024 * 1024
+"""Bytes of a body, its long texts aside, up to which its spelling makes no difference."""
 _COUNT: Final = re.compile(rb"\s*0*[1-9][0-9]{0,8}\s*")
 
 
@@ -49,9 +52,15 @@ def digest_of(job: Job, body: bytes) -> bytes:
     """Return what identifies a request: its body, however its JSON is spelled, and whom it reaches in which session."""
     target = job.target
     session = target.session_key if target.stateful else None
+    digest = hashlib.sha256(msgspec.json.encode([target.agent.id, session, job.whole_history]) + b"\n")
     try:
-        canonical = msgspec.json.encode(msgspec.json.decode(body), order="sorted")
+        short = Shortened(body)
+        if len(short.json) > _MAX_COMPARED:
+            raise ValueError("more than a moment's work")
+        canonical = msgspec.json.encode(msgspec.json.decode(short.json), order="sorted")
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
-        canonical = body  # numbers that Python hasn't: they travel as they are, and so they are compared
-    about = msgspec.json.encode([target.agent.id, session, job.whole_history])
-    return hashlib.sha256(about + b"\n" + canonical).digest()
+        digest.update(body)  # too much, or numbers that Python hasn't: they travel as they are, and are compared so
+    else:
+        for piece in short.pieces(canonical):
+            digest.update(piece)
+    return digest.digest()

@@ -13,14 +13,15 @@ from litestar.types import Receive, Send
 
 from app.errors import AnswerNotKept, GatewayError
 from app.http.answer_log import AnswerLog, LogReader
-from app.http.completion import completion_of
+from app.http.completion import written_completion
 from app.http.disconnect import until_disconnect
 from app.http.edge import identify
 from app.http.error_response import error_body
 from app.http.event_stream import DONE, HEADERS, KEEPALIVE, REPLAYED, EventStream, frame
 from app.http.idempotency_key import digest_of
 from app.http.keyed_runs import KeyedRun, KeyedRuns, Perform
-from app.http.response import send_response
+from app.http.response import send_last, send_response
+from app.large.aside import LARGE, aside_if
 from app.runs.job import Job
 from app.runs.run import Runs
 from app.sessions.idempotency import Claimant, IdempotencyRecords, KeptAnswer
@@ -69,7 +70,8 @@ class KeyedAnswers:
     async def _answer(
         self, key: str, job: Job, body: bytes, scope: Any, send: Send, keepalive: float, perform: Perform
     ) -> None:
-        run, joined = await self._keyed.take(key, job, digest_of(job, body), perform)
+        asked = await aside_if(len(body) > LARGE, digest_of, job, body)
+        run, joined = await self._keyed.take(key, job, asked, perform)
         if run.record is not None:
             await _send_kept(scope, send, run.record.answer, streamed=bool(job.request.stream))
             return
@@ -86,7 +88,7 @@ class KeyedAnswers:
 
     async def _whole(self, job: Job, _log: AnswerLog) -> KeptAnswer:
         answer = await self._runs.execute(job)
-        return _kept(job, completion_of(job, answer), estimated=answer.estimated)
+        return _kept(job, await written_completion(job, answer), estimated=answer.estimated)
 
     async def _streamed(self, job: Job, log: AnswerLog) -> KeptAnswer:
         stream = EventStream.to(job, log.send, keepalive=0)
@@ -162,4 +164,4 @@ async def _send_kept(scope: Any, send: Send, answer: KeptAnswer, *, streamed: bo
         await _send_whole(send, answer, repeated=True)
         return
     await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, REPLAYED]})
-    await send({"type": "http.response.body", "body": answer.body or b"", "more_body": False})
+    await send_last(send, answer.body or b"")

@@ -8,7 +8,6 @@ rules: docs/idempotency.md.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
@@ -25,6 +24,7 @@ from app.errors import (
 )
 from app.http.answer_log import AnswerLog, Room
 from app.http.told_failure import ToldFailure, told
+from app.log import logger
 from app.runs.arrivals import Arrivals
 from app.runs.job import Job
 from app.sessions.idempotency import (
@@ -44,7 +44,7 @@ MAX_RUNS: Final = 1_024
 connections bounds them."""
 _STOPPING: Final = "the gateway is stopping"
 
-_log = logging.getLogger("zero.http")
+_log = logger("zero.http")
 
 Perform: TypeAlias = Callable[[Job, AnswerLog], Awaitable[KeptAnswer]]
 """Runs a job and returns its answer; a streamed one is written to the log, too. Raises where it failed."""

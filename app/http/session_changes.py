@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import msgspec
@@ -17,9 +16,10 @@ from app.http.query import Query
 from app.http.response import send_response
 from app.http.session_list import described
 from app.http.session_names import message_id, selection, session_in_path
+from app.log import logger
 from app.runs.session_care import SessionCare
 
-_log = logging.getLogger("zero.http")
+_log = logger("zero.http")
 
 
 class SessionChanges:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
@@ -23,13 +22,14 @@ from app.errors import BranchNotFound, MessageNotFound, SessionNotFound, StoreUn
 from app.http.query import Query
 from app.http.response import send_response
 from app.http.session_names import message_id, selection, session_in_path, session_key
+from app.log import logger
 from app.sessions.archive import ArchivedMessage, Branch, Outline, branches_of
 from app.sessions.store import SessionRecord, SessionStore, StoreError
 
 PAGE_BYTES: Final = 1_000_000
 """What the messages of a page have together, unless a single one is larger."""
 
-_log = logging.getLogger("zero.http")
+_log = logger("zero.http")
 
 
 class _Listed(Protocol):

@@ -5,7 +5,6 @@ An export holds no more than a piece in memory and nothing in the database while
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from io import BytesIO
 
@@ -24,13 +23,14 @@ from app.http.request_headers import RequestHeaders
 from app.http.response import send_response
 from app.http.session_list import readable
 from app.http.session_names import selection, session_in_path
+from app.log import logger
 from app.routing.session_key import check_full
 from app.runs.session_care import SessionCare
 from app.sessions.archive import Selection, every
 from app.sessions.jsonl import MEDIA_TYPE, Found, NotASession, read, written
 from app.sessions.store import SessionStore
 
-_log = logging.getLogger("zero.http")
+_log = logger("zero.http")
 
 
 class SessionTransfer:

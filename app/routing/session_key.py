@@ -119,7 +119,7 @@ def rest_for_user(user: str) -> str:
     """Return what the keys of ``key_for_user`` have behind the agent, the same for all agents."""
     # The command line can bring lone surrogates, which are as good a name as any.
     spelled = user.encode(errors="surrogatepass")
-    encoded = "".join(chr(b) if b in _PLAIN else f"%{b:02X}" for b in spelled)
+    encoded = "".join(chr(b) if b in _PLAIN else f"%{b:02X}" for b in spelled[:MAX_BYTES])
     rest = f"openai-user:{encoded}"
     if len(rest) > MAX_BYTES:
         rest = f"openai-user:%sha256:{hashlib.sha256(spelled).hexdigest()}"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from time import time
 from typing import Final
 
-from app.errors import GatewayError, InternalError, RunAborted
+from app.errors import GatewayError, InternalError, RunAborted, RunsFull
 from app.runs.ending import Ending
 from app.runs.job import Job
 
@@ -86,16 +86,26 @@ class ActiveRun:
 
 
 class ActiveRuns:
-    """Knows every run of this process from its beginning to its end."""
+    """Knows every run of this process from its beginning to its end.
 
-    def __init__(self) -> None:
+    Args:
+        most: How many there may be; ``None`` for any number.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
         self._runs: dict[str, ActiveRun] = {}
 
     def expect(self, job: Job) -> ActiveRun:
         """Count a job's run from now on, though the task that will run it has not come to its first step.
 
         So it can be found and stopped at once. Whoever calls this sees to it that ``dismiss`` is called in the end.
+
+        Raises:
+            RunsFull: If there are as many as there may be.
         """
+        if self._most is not None and len(self._runs) >= self._most:
+            raise RunsFull(self._most)
         run = self._runs[job.run_id] = ActiveRun(job)
         return run
 
@@ -108,6 +118,7 @@ class ActiveRuns:
         """Count the calling task as the job's run while the block lasts.
 
         Raises:
+            RunsFull: If there are as many as there may be.
             RunAborted: If ``abort`` stopped the run.
         """
         task = asyncio.current_task()

@@ -23,6 +23,8 @@ from app.contract.models import (
     ServiceTier,
 )
 from app.errors import EngineFailed
+from app.large.aside import LARGE
+from app.large.written import written
 from app.runs.choice import Choice
 from app.runs.event import Event, Extra
 from app.runs.extra import ExtraFold, citations
@@ -166,6 +168,12 @@ class Answer:
             for index, choice in self._choices.items()
         ]
 
+    @property
+    def size(self) -> int:
+        """The characters of it, about."""
+        recordings = self._beside.recordings.values() if self._beside is not None else ()
+        return sum(choice.size for choice in self._choices.values()) + sum(one.size for one in recordings)
+
     def transcript(self) -> Message:
         """Return what the session remembers of the answer: the first choice, as a client would send it back.
 
@@ -192,6 +200,8 @@ class Answer:
             fields["audio"] = {"id": recording.id}
         elif recording is not None:
             fields["content"] = message.content or recording.transcript
+        if self.size > LARGE:
+            return Message("assistant", msgspec.Raw(written(fields)))
         return Message.of("assistant", fields)
 
     def _take_all(self, event: Event, extra: Extra) -> None:
@@ -206,9 +216,10 @@ class Answer:
             if self._take(chunk) or (chunk.index in extra.choices and not self._ended(chunk.index)):
                 kept.append(chunk)
             if chunk.index in extra.choices:
+                calls = chunk.delta.tool_calls or ()
                 for position, fields in extra.choices[chunk.index].calls.items():
-                    if chunk.delta.tool_calls:
-                        self._beside.add_call(chunk.index, chunk.delta.tool_calls[position].index, fields)
+                    if position < len(calls):  # an event may name a choice twice, and has the extras of one of the two
+                        self._beside.add_call(chunk.index, calls[position].index, fields)
         event.choices = kept
         if not kept:
             self._beside.hold(extra)

@@ -7,8 +7,8 @@ Source of the rules: design.md, "The run".
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -17,18 +17,19 @@ from app.config import AgentProfile, ModelRef, Session
 from app.contract.models import CompletionUsage
 from app.engines.engine import Engine, steps_of
 from app.errors import EngineFailed, GatewayError, InvalidRequest
+from app.log import logger
 from app.runs.answer import Answer
 from app.runs.compaction import Compaction
 from app.runs.event import Event
 from app.runs.job import Job
-from app.runs.legacy_functions import with_tools
+from app.runs.legacy_functions import may_call_functions, with_tools
 from app.runs.sizing import Conversation, Sizing
-from app.runs.token_count import added
+from app.runs.token_count import added, counted
 from app.runs.turn import Turn
 from app.sessions.message import Message
 from app.sessions.summary import SessionSummaries
 
-_log = logging.getLogger("zero.runs")
+_log = logger("zero.runs")
 
 _LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
 
@@ -108,6 +109,16 @@ class Asking:
                 return answer, told
         raise AssertionError("the last model returns or raises")
 
+    async def counted(
+        self, answer: Answer, conversation: Conversation, told: Sequence[Message]
+    ) -> tuple[CompletionUsage, bool]:
+        """Return an answer's usage, as far as its engine didn't count estimated from what it was told.
+
+        Returns:
+            The usage, and whether some of it is an estimate.
+        """
+        return await counted(answer.usage, partial(self._sizing.words_in, conversation, told), answer.texts)
+
     async def _ask(
         self, job: Job, model: ModelRef, conversation: Conversation, answer: Answer, listener: Listener | None
     ) -> tuple[Message, ...]:
@@ -116,12 +127,13 @@ class Asking:
         parameters = _parameters(agent, job.parameters)
         window = agent.windows.get(model)
         told = cut = await self._sizing.fitted(conversation, window, parameters, pinned)
+        calling = may_call_functions(conversation.history) or may_call_functions(conversation.new)
         if conversation.past is not None and window is not None and not conversation.is_all_in(cut):
             room = await self._sizing.room(window, parameters)
             told = await self._compaction.fitted(job, model, conversation, room, answer) or cut
         while True:
             try:
-                turn = self._turn(job, model, told, growing=listener is not None)
+                turn = self._turn(job, model, told, growing=listener is not None, calling=calling)
                 await self._drive(turn, model, answer, listener)
                 return told
             except InvalidRequest as error:
@@ -176,7 +188,7 @@ class Asking:
         return len(events)
 
     @staticmethod
-    def _turn(job: Job, model: ModelRef, conversation: tuple[Message, ...], *, growing: bool) -> Turn:
+    def _turn(job: Job, model: ModelRef, conversation: tuple[Message, ...], *, growing: bool, calling: bool) -> Turn:
         agent = job.target.agent
         turn = Turn(
             run_id=job.run_id,
@@ -187,7 +199,7 @@ class Asking:
             parameters=_parameters(agent, job.parameters),
             growing=growing,
         )
-        return with_tools(turn)
+        return with_tools(turn, calling=calling)
 
 
 def _parameters(agent: AgentProfile, sent: Mapping[str, msgspec.Raw]) -> Mapping[str, Any]:

@@ -8,7 +8,6 @@ than whoever asks is told.
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -20,6 +19,7 @@ import msgspec
 from app.config import ModelRef
 from app.contract.models import CompletionUsage
 from app.errors import GatewayError, InternalError, RunAborted
+from app.log import logger
 from app.runs.active import ActiveRun
 from app.runs.answer import Answer
 from app.runs.asking import Listener
@@ -29,7 +29,7 @@ from app.runs.run import Runs
 
 OnEnd = Callable[[Answer | GatewayError], None]
 
-_log = logging.getLogger("zero.runs")
+_log = logger("zero.runs")
 
 REMEMBERED_SECONDS: Final = 600.0
 """How long a finished run can still be asked for."""
@@ -101,8 +101,8 @@ class BackgroundRun:
 
     @property
     def duration_ms(self) -> int:
-        """Milliseconds from its beginning to its end, or until now."""
-        return int(((self.ended_at or time()) - self.started_at) * 1000)
+        """Milliseconds from its beginning to its end, or until now; none if the clock was put back meanwhile."""
+        return max(0, int(((self.ended_at or time()) - self.started_at) * 1000))
 
     @property
     def size(self) -> int:

@@ -29,6 +29,22 @@ from app.contract.models import (
 from app.runs.recording import Recording
 
 _CALLING = frozenset({"stop", "tool_calls", "function_call"})
+_MANY = 4096
+
+
+class _Pieces(list[str]):
+    """A text as it comes. Many pieces become one every now and then: to join millions would take long."""
+
+    __slots__ = ("_joined",)
+
+    def __init__(self) -> None:
+        self._joined = 0
+
+    def add(self, piece: str) -> None:
+        self.append(piece)
+        if len(self) - self._joined == _MANY:
+            self[self._joined :] = ["".join(self[self._joined :])]
+            self._joined += 1
 
 
 class _Call:
@@ -39,7 +55,7 @@ class _Call:
         self.id = ""
         self.sent_id = ""
         self.name = ""
-        self.words: list[str] = []
+        self.words = _Pieces()
 
     @property
     def text(self) -> str:
@@ -60,7 +76,7 @@ class _Call:
         if name:
             self.name += name
         if words:
-            self.words.append(words)
+            self.words.add(words)
 
     def function(self) -> ChatCompletionMessageFunctionCall:
         return ChatCompletionMessageFunctionCall(name=self.name, arguments=self.text)
@@ -98,10 +114,10 @@ class Choice:
     def __init__(self, seed: str, legacy: bool | None) -> None:
         self._seed = seed
         self._legacy = legacy
-        self._content: list[str] = []
-        self._refusal: list[str] = []
-        self._reasoning_content: list[str] = []
-        self._reasoning: list[str] = []
+        self._content = _Pieces()
+        self._refusal = _Pieces()
+        self._reasoning_content = _Pieces()
+        self._reasoning = _Pieces()
         self._calls: list[_Call] = []
         self._places: dict[int, int] = {}
         self._function: _Call | None = None
@@ -112,13 +128,13 @@ class Choice:
         """Take in a chunk, and put right in place what is wrong with it."""
         delta = chunk.delta
         if delta.content:
-            self._content.append(delta.content)
+            self._content.add(delta.content)
         if delta.refusal:
-            self._refusal.append(delta.refusal)
+            self._refusal.add(delta.refusal)
         if delta.reasoning_content:
-            self._reasoning_content.append(delta.reasoning_content)
+            self._reasoning_content.add(delta.reasoning_content)
         if delta.reasoning:
-            self._reasoning.append(delta.reasoning)
+            self._reasoning.add(delta.reasoning)
         if delta.tool_calls or delta.function_call:
             self._add_calls(delta)
         if chunk.logprobs:
@@ -145,6 +161,13 @@ class Choice:
             if recording is not None
             else UNSET,
         )
+
+    @property
+    def size(self) -> int:
+        """The characters of it, about."""
+        calls = (call.words for call in (*self._calls, *([self._function] if self._function is not None else ())))
+        texts = (self._content, self._refusal, self._reasoning_content, self._reasoning, *calls)
+        return sum(sum(map(len, pieces)) for pieces in texts)
 
     def words(self) -> str:
         """Return every piece of text that the model wrote, for counting tokens."""

@@ -8,7 +8,6 @@ what becomes of the answer; the rule is ``compaction_cut``, the asking is ``summ
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from time import monotonic, time
@@ -16,6 +15,7 @@ from typing import Final, NamedTuple
 
 from app.config import ModelRef, Session
 from app.errors import GatewayError
+from app.log import logger
 from app.runs.answer import Answer
 from app.runs.compaction_cut import CompactionRule, Cut, places
 from app.runs.context_window import Cost
@@ -28,7 +28,7 @@ from app.sessions.message import Message
 from app.sessions.store import StoreError
 from app.sessions.summary import SessionSummaries, Summary
 
-_log = logging.getLogger("zero.runs")
+_log = logger("zero.runs")
 
 SHARE: Final = 4
 """A summary has no more than this fraction of the prompt's room,"""

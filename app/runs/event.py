@@ -58,6 +58,8 @@ class Event(msgspec.Struct):
     extra: Extra | None = None
     more: bool = False
     """A hint from an engine that holds the next event in its hands already: a door may write both at once."""
+    large: bool = False
+    """Whether it takes long to write, so that a door does it beside the event loop."""
     replayed: bool = False
     """Whether it is of an answer that was given before."""
 

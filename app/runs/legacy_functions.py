@@ -25,18 +25,29 @@ from app.contract.models import (
     FunctionObject,
 )
 from app.runs.turn import Turn
+from app.sessions.history import Spoken, may_call_function
 from app.sessions.message import Message
 
 _FUNCTIONS: Final = ("functions", "function_call")
 
 
-def with_tools(turn: Turn) -> Turn:
-    """Return a turn in which nothing of the older form is left that has a newer one."""
+def may_call_functions(messages: Sequence[Message]) -> bool:
+    """Tell whether there may be a function call among messages. A session's history knows that without looking."""
+    return messages.may_call_functions if isinstance(messages, Spoken) else any(map(may_call_function, messages))
+
+
+def with_tools(turn: Turn, *, calling: bool = True) -> Turn:
+    """Return a turn in which nothing of the older form is left that has a newer one.
+
+    Args:
+        turn: The turn.
+        calling: Whether there may be a function call among its messages.
+    """
     parameters = turn.parameters
     if any(name in parameters for name in _FUNCTIONS):
         parameters = _with_tool_parameters(parameters)
     messages = turn.messages
-    if any(_may_call(message) for message in messages):
+    if calling and may_call_functions(messages):
         messages = _with_tool_messages(messages)
     request = turn.request
     if request.functions:
@@ -83,16 +94,12 @@ def _with_tool_request(request: CreateChatCompletionRequest) -> CreateChatComple
     )
 
 
-def _may_call(message: Message) -> bool:
-    return message.role == "assistant" and b"function_call" in bytes(message.raw)
-
-
 def _with_tool_messages(messages: Sequence[Message]) -> tuple[Message, ...]:
     changed = list(messages)
     waiting: dict[str, tuple[int, str, dict[str, Any]]] = {}
     count = 0
     for position, message in enumerate(messages):
-        if _may_call(message):
+        if may_call_function(message):
             fields = msgspec.json.decode(message.raw)
             call = fields.get("function_call")
             if call is not None and not fields.get("tool_calls"):

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from app.large.shortened import read
+from app.large.written import written
 from app.sessions.message import Message
 
 
@@ -24,8 +26,9 @@ def system_messages(agent_prompt: str, requested: Sequence[Message]) -> tuple[Me
     if not agent_prompt and len(requested) <= 1:
         return tuple(requested)  # untouched: its role, name and cache marks mean something to the upstream
     texts = [agent_prompt] if agent_prompt else []
-    texts += [_text(msgspec.json.decode(message.raw)["content"]) for message in requested]
-    return (Message.of("system", {"role": "system", "content": "\n\n".join(text for text in texts if text)}),)
+    texts += [_text(read(message.raw)["content"]) for message in requested]
+    content = "\n\n".join(text for text in texts if text)
+    return (Message("system", msgspec.Raw(written({"role": "system", "content": content}))),)
 
 
 def _text(content: Any) -> str:

@@ -33,6 +33,11 @@ class Recording:
             self.expires_at = expires_at
 
     @property
+    def size(self) -> int:
+        """The characters of it."""
+        return sum(map(len, self._data)) + sum(map(len, self._transcript))
+
+    @property
     def transcript(self) -> str:
         """What is said in it."""
         return "".join(self._transcript)

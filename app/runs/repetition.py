@@ -12,6 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from app.contract.models import ChatCompletionStreamResponseDelta
+from app.large.aside import LARGE
+from app.large.shortened import read
 from app.runs.answer import Answer
 from app.runs.event import ChoiceExtra, Event, Extra, finish_event
 from app.runs.job import Job
@@ -22,6 +24,8 @@ from app.sessions.store import StoredMessage
 RETRY_SECONDS: Final = 120.0
 """How long after a turn a retry of it may come: no SDK waits longer between two attempts."""
 
+_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 _DELTA: Final = frozenset(ChatCompletionStreamResponseDelta.__struct_fields__)
 _CALL: Final = frozenset({"id", "function", "custom"})
 
@@ -31,13 +35,13 @@ def is_repetition(history: Sequence[StoredMessage], sent: Sequence[Sent], merged
 
     Args:
         history: The session's active branch.
-        sent: The request's messages.
-        merged: How ``merge`` would continue the session with them.
+        sent: Those of the request's messages that the session doesn't know.
+        merged: How ``merge`` would continue the session with all of them.
     """
     if not history or history[-1].message.role != "assistant":
         return False
     if merged.known:
-        return merged == Merge(len(history) - 1, len(sent))
+        return merged.kept == len(history) - 1 and not sent
     # Nothing of the assistant's is sent along: what it was the answer to then stands right before the last answer.
     before = [message.digest for message in history[max(0, len(history) - 1 - len(sent)) : -1]]
     return merged.kept == len(history) and before == [message.digest for message in sent]
@@ -45,7 +49,7 @@ def is_repetition(history: Sequence[StoredMessage], sent: Sequence[Sent], merged
 
 def can_be_given_again(job: Job, answer: Message) -> bool:
     """Tell whether a stored answer is all that the request wants: sessions keep one choice, and no sound."""
-    return (job.request.n or 1) == 1 and not job.request.audio and "audio" not in msgspec.json.decode(answer.raw)
+    return (job.request.n or 1) == 1 and not job.request.audio and "audio" not in _fields_decoder.decode(answer.raw)
 
 
 def given_again(job: Job, stored: Message) -> tuple[Answer, list[Event]]:
@@ -53,7 +57,7 @@ def given_again(job: Job, stored: Message) -> tuple[Answer, list[Event]]:
 
     Why it ended isn't stored: it is "stop", or what its calls say.
     """
-    fields: dict[str, Any] = msgspec.json.decode(stored.raw)
+    fields: dict[str, Any] = read(stored.raw)
     del fields["role"]
     beside = ChoiceExtra()
     reason = "stop"
@@ -72,6 +76,7 @@ def given_again(job: Job, stored: Message) -> tuple[Answer, list[Event]]:
     first = msgspec.convert({"choices": [choice], "replayed": True}, Event)
     if beside.delta or any(beside.calls.values()):
         first.extra = Extra(choices={0: beside})
+    first.large = len(stored.raw) > LARGE
     last = finish_event(reason)
     last.replayed = True
     answer = Answer.to(job.request, job.run_id)

@@ -7,13 +7,13 @@ when it is deleted. Source of the rule: docs/sessions.md, "Retention".
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from time import time
 from typing import Final
 
 from app.config import Session
 from app.errors import GatewayError
+from app.log import logger
 from app.runs.session_care import SessionCare
 from app.sessions.archive import SessionArchive
 from app.sessions.store import SessionRecord, StoreError
@@ -24,7 +24,7 @@ BATCH: Final = 100
 """Sessions that are read at a time."""
 DAY: Final = 86_400.0
 
-_log = logging.getLogger("zero.sessions")
+_log = logger("zero.sessions")
 
 
 class Retention:

@@ -7,13 +7,14 @@ gets the answer. Source of the rules: design.md, "The run" and "Which session".
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import time
 
 from app.config import Session
 from app.errors import AnswerNotKept, RunTimedOut, SessionMovedOn, StoreUnavailable
+from app.large.aside import LARGE, aside_if
+from app.log import logger
 from app.runs.active import ActiveRuns
 from app.runs.allowance import expected_tokens
 from app.runs.answer import Answer
@@ -26,7 +27,7 @@ from app.runs.prompt import system_messages
 from app.runs.repetition import RETRY_SECONDS, can_be_given_again, given_again, is_repetition
 from app.runs.reset_confirmation import confirmation
 from app.runs.sizing import Conversation
-from app.runs.token_count import added, counted
+from app.runs.token_count import added
 from app.runs.tool_policy import check_tools
 from app.runs.tool_results import check_tool_results
 from app.sessions.changes import Changes
@@ -35,11 +36,12 @@ from app.sessions.history import History
 from app.sessions.idempotency import StoredAnswer
 from app.sessions.interruption import BegunRun, InterruptedRun
 from app.sessions.leases import SessionLeases
-from app.sessions.message import Message
+from app.sessions.message import Message, size_of
+from app.sessions.resent import ResentConversations
 from app.sessions.reset import IDLE_MINUTES, is_over
 from app.sessions.store import SessionConflict, SessionStore, StoreError
 
-_log = logging.getLogger("zero.runs")
+_log = logger("zero.runs")
 
 
 class Runs:
@@ -50,6 +52,7 @@ class Runs:
         store: Where sessions are kept.
         clock: Returns the time, in seconds since 1970.
         settings: Returns the configuration's ``session`` in force.
+        most: Runs that may be under way at the same time, those that wait included; ``None`` for any number.
     """
 
     def __init__(
@@ -58,17 +61,19 @@ class Runs:
         store: SessionStore,
         clock: Callable[[], float] = time,
         settings: Callable[[], Session] = Session,
+        most: int | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
         self._asking = Asking(engines, settings, lambda: store.summaries)
-        self.active = ActiveRuns()
+        self.active = ActiveRuns(most)
         """The runs under way, through whichever door."""
         self.changes = Changes()
         """Tells of every session that a run has continued."""
         self.arrivals = Arrivals()
         """Who is on the way into a session's queue. A door that has something to find out first notes its run there."""
+        self._resent = ResentConversations()
         self._session_lanes = Lanes("session")
         self._agent_lanes = Lanes("agent")
 
@@ -84,6 +89,7 @@ class Runs:
 
         Raises:
             PermissionDenied: If the request brings a tool that the agent may not use.
+            RunsFull: If too many runs are under way.
             RateLimited: If too many runs wait for the same session or agent, or the caller has used up its allowance.
             RunAborted: If somebody stops it through ``active``.
             AnswerNotKept: If it was run before, and its answer can't be given again.
@@ -97,7 +103,9 @@ class Runs:
                 return await self._give_stored(job, job.answered, listener)
             if job.allowance is None:
                 return await self._bounded(job, listener)
-            await job.allowance.take(job.run_id, expected_tokens(job.request, (*job.system, *job.messages)))
+            said = (*job.system, *job.messages)
+            tokens = await aside_if(size_of(said) > LARGE, expected_tokens, job.request, said)
+            await job.allowance.take(job.run_id, tokens)
             spent: int | None = None
             try:
                 answer = await self._bounded(job, listener)
@@ -182,14 +190,18 @@ class Runs:
 
     async def _run(self, job: Job, listener: Listener | None, fence: int | None = None) -> Answer:
         target = job.target
+        large = size_of(job.messages) + size_of(job.system) > LARGE
         history = kept = History()
         new = job.messages
         stored: Message | None = None
         parent: str | None = None
         if target.stateful:
             history = await self._history(target.session_key)
-            commands = self._settings().reset_triggers
-            going = continued(history, job.messages, whole=job.whole_history, commands=commands)
+            commands, before = self._settings().reset_triggers, self._resent.get(target.session_key)
+            going = await aside_if(
+                large, continued, history, job.messages, whole=job.whole_history, commands=commands, last=before
+            )
+            self._resent.remember(target.session_key, going.resent)
             if not going.messages:
                 return await self._begin_anew(job, listener, fence)
             repeated = job.retried and is_repetition(history, going.sent, going.merged)
@@ -200,10 +212,10 @@ class Runs:
                 if history and await self._is_over(target.session_key):
                     going = going.begun_anew(history)
                 kept, new, parent = history.first(going.kept), going.new, going.parent
-        check_tool_results(job, kept.messages, len(job.messages) - len(new))
+        await aside_if(large, check_tool_results, job, kept.messages, len(job.messages) - len(new))
         turn = turn_begins(new)
         conversation = Conversation(
-            system_messages(target.agent.system_prompt, job.system),
+            await aside_if(large, system_messages, target.agent.system_prompt, job.system),
             _behind(kept.messages, new[:turn]) if target.stateful else (),
             new[turn:] if target.stateful else new,
             Past(target.session_key, kept, parent) if target.stateful and self._compacts else None,
@@ -212,11 +224,12 @@ class Runs:
             answer, told = await self._give_again(job, stored, listener), conversation.messages
         else:
             answer, told = await self._asking.answer(job, conversation, listener)
-        answer.usage, answer.estimated = await counted(answer.usage, told, answer.texts())
+        answer.usage, answer.estimated = await self._asking.counted(answer, conversation, told)
         answer.usage = added(answer.usage, answer.spent)
         last = answer.complete()
         if target.stateful and not answer.replayed:
-            await self._remember(job, history, parent, (*new, answer.transcript()), fence)
+            said = await aside_if(answer.size > LARGE, answer.transcript)
+            await self._remember(job, history, parent, (*new, said), fence)
         if listener is not None:
             for event in last:
                 await listener.on_event(event)
@@ -266,7 +279,7 @@ class Runs:
     @staticmethod
     async def _give_again(job: Job, stored: Message, listener: Listener | None) -> Answer:
         _log.info("run %s: the client sent its request again, and the session has its answer", job.run_id)
-        answer, events = given_again(job, stored)
+        answer, events = await aside_if(len(stored.raw) > LARGE, given_again, job, stored)
         if listener is not None:
             for event in events:
                 await listener.on_event(event)
@@ -281,7 +294,8 @@ class Runs:
         told = job.messages if place is None else tuple(one.message for one in history[:place])
         answer = await self._give_again(job, stored.message, listener)
         system = system_messages(job.target.agent.system_prompt, job.system)
-        answer.usage, answer.estimated = await counted(None, (*system, *told), answer.texts())
+        prompt = Conversation(system, (), told)
+        answer.usage, answer.estimated = await self._asking.counted(answer, prompt, prompt.messages)
         last = answer.complete()
         if listener is not None:
             for event in last:

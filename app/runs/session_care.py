@@ -7,10 +7,10 @@ and tells the subscribers of changes. Knows no door. Source of the rules: docs/s
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Final
 
 from app.errors import BranchNotFound, RateLimited, SessionBusy, SessionMovedOn, SessionNotFound, StoreUnavailable
+from app.log import logger
 from app.runs.run import Runs
 from app.sessions.archive import ArchivedSession, Selection, TakenIn, every
 from app.sessions.store import SessionConflict, SessionRecord, SessionStore, StoreError
@@ -18,7 +18,7 @@ from app.sessions.store import SessionConflict, SessionRecord, SessionStore, Sto
 PATIENCE_SECONDS: Final = 30.0
 """How long a change waits for the runs that are before it."""
 
-_log = logging.getLogger("zero.sessions")
+_log = logger("zero.sessions")
 
 
 class SessionCare:

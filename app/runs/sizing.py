@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
+from operator import is_
 from threading import Lock
 from typing import Any, Final
 
@@ -18,7 +19,8 @@ import msgspec
 from app.config import Window
 from app.runs.context_window import budget, fit
 from app.runs.past import Past
-from app.runs.token_count import can_count, count, largest_size, size
+from app.runs.token_count import Size, can_count, count, largest_size, measured
+from app.sessions.history import Spoken
 from app.sessions.message import Message
 
 REMEMBERED: Final = 50_000
@@ -27,6 +29,8 @@ AT_ONCE_MESSAGES: Final = 1_000
 AT_ONCE_BYTES: Final = 128 * 1024
 AT_ONCE_NEW_BYTES: Final = 2 * 1024
 """What is looked at, and of it counted for the first time, without a thread: some two milliseconds at most."""
+_MOST: Final = 8
+"""Bytes that a token has at most in all but odd texts: a longer history isn't counted as a whole."""
 _DESCRIBED: Final = ("tools", "functions", "response_format")
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 
@@ -88,7 +92,7 @@ class Sizing:
     """Cuts conversations to size, and remembers how large messages are."""
 
     def __init__(self) -> None:
-        self._sizes: OrderedDict[int, int] = OrderedDict()
+        self._sizes: OrderedDict[int, Size] = OrderedDict()
         self._lock = Lock()
 
     async def fitted(
@@ -106,8 +110,7 @@ class Sizing:
             return conversation.messages
         room = budget(window, _limit(parameters))
         described = [_text(parameters[name]) for name in _DESCRIBED if name in parameters]
-        spoken = chain(conversation.system, conversation.new, conversation.history)
-        if _surely_fits(spoken, room - sum(map(len, described))):
+        if _surely_fits(conversation, room - sum(map(len, described))):
             return conversation.messages
         # From turn to turn two messages are new; a thread costs more than to count them.
         try:
@@ -128,9 +131,27 @@ class Sizing:
 
     def size(self, message: Message) -> int:
         """Return a message's tokens, counted at most once as long as they are remembered. Any thread may call this."""
-        return self._once(bytes(message.raw), partial(size, message))
+        return self._once(bytes(message.raw), partial(measured, message)).tokens
 
-    def _once(self, raw: bytes, counting: Callable[[], int], at_once: _AtOnce | None = None) -> int:
+    def words_in(self, conversation: Conversation, told: Sequence[Message]) -> int:
+        """Count the tokens of what a model was told, files as nothing. Any thread may call this.
+
+        Of a history that was told as a whole, only what has come since the last time: it knows what it was until then.
+        """
+
+        def words(message: Message) -> int:
+            return self._once(bytes(message.raw), partial(measured, message)).words
+
+        history = conversation.history
+        if (
+            isinstance(history, Spoken)
+            and conversation.is_all_in(told)
+            and all(map(is_, told, conversation.messages))  # a summary may stand for as many as were left out
+        ):
+            return history.sum("words", words) + sum(map(words, (*conversation.system, *conversation.new)))
+        return sum(map(words, told))
+
+    def _once(self, raw: bytes, counting: Callable[[], Size], at_once: _AtOnce | None = None) -> Size:
         if at_once is not None:
             at_once.look(len(raw))
         key = hash(raw)
@@ -163,15 +184,20 @@ class Sizing:
             place = id(message)
             found = known.get(place)
             if found is None:
-                found = known[place] = self._once(bytes(message.raw), partial(size, message), at_once)
+                found = known[place] = self._once(bytes(message.raw), partial(measured, message), at_once).tokens
             return found
 
+        if isinstance(history := conversation.history, Spoken) and history.bytes_before(len(history)) < _MOST * room:
+            # Where nothing is left out, nobody needs to know what each message is.
+            all_of_it = history.sum("tokens", cost) + sum(map(cost, (*conversation.system, *conversation.new)))
+            if all_of_it <= room:
+                return conversation.messages
         return fit(
             conversation.system, conversation.history, conversation.new, room, pinned_turns=pinned_turns, cost=cost
         )
 
     def _described(self, texts: Sequence[bytes], at_once: _AtOnce | None = None) -> int:
-        return sum(self._once(text, partial(_words, text), at_once) for text in texts)
+        return sum(self._once(text, partial(_words, text), at_once).words for text in texts)
 
     def _halve(
         self, conversation: Conversation, told: Sequence[Message], pinned_turns: int
@@ -181,12 +207,20 @@ class Sizing:
         return less if len(less) < len(told) else None
 
 
-def _surely_fits(messages: Iterable[Message], room: int) -> bool:
+def _surely_fits(conversation: Conversation, room: int) -> bool:
     """Tell whether messages fit that need no counting for that; no more of them are looked at than it takes."""
-    for message in messages:
-        room -= largest_size(message)
-        if room < 0:
+    history = conversation.history
+    others = chain(conversation.system, conversation.new)
+    if isinstance(history, Spoken):
+        if history.bytes_before(len(history)) > room:
             return False
+        room -= history.sum("largest", largest_size)
+    else:
+        others = chain(others, history)
+    for message in others:
+        if len(message.raw) > room:
+            return False
+        room -= largest_size(message)
     return room >= 0
 
 
@@ -200,8 +234,8 @@ def _limit(parameters: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _words(raw: bytes) -> int:
-    return count(raw.decode())
+def _words(raw: bytes) -> Size:
+    return Size(count(raw.decode()))
 
 
 def _text(value: Any) -> bytes:

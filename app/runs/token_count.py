@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from app.contract.models import CompletionUsage
+from app.large.shortened import Shortened
 from app.sessions.message import Message
 
 if TYPE_CHECKING:
@@ -33,25 +34,28 @@ _DATA_URI = re.compile(r"data:(?:[\w.+-]+/[\w.+-]+)?;base64,|data:[\w.+-]+/[\w.+
 
 
 async def counted(
-    usage: CompletionUsage | None, messages: Sequence[Message], texts: Sequence[str]
+    usage: CompletionUsage | None, prompt: Callable[[], int], texts: Callable[[], Sequence[str]]
 ) -> tuple[CompletionUsage, bool]:
     """Return what the engine counted; what it didn't count, or counted as nothing where something is, estimated.
 
     Args:
         usage: What the engine counted.
-        messages: What it was sent.
-        texts: What it answered, a text per choice.
+        prompt: Returns the tokens of what it was sent; asked in a thread, where the engine didn't say.
+        texts: Returns what it answered, a text per choice; not asked where it has counted all.
 
     Returns:
         The usage, and whether some of it is an estimate.
     """
-    if usage is not None and usage.prompt_tokens and (usage.completion_tokens or not any(texts)):
+    if usage is not None and usage.prompt_tokens and usage.completion_tokens:
         return usage, False
-    estimated = await estimate(messages, texts)
+    said = texts()
+    if usage is not None and usage.prompt_tokens and not any(said):
+        return usage, False
+    estimated = await estimate(prompt, said)
     if usage is None:
         return estimated, True
     usage.prompt_tokens = usage.prompt_tokens or estimated.prompt_tokens
-    if any(texts):
+    if any(said):
         usage.completion_tokens = usage.completion_tokens or estimated.completion_tokens
     usage.total_tokens = usage.prompt_tokens + usage.completion_tokens
     return usage, True
@@ -65,15 +69,19 @@ def added(usage: CompletionUsage, spent: CompletionUsage | None) -> CompletionUs
     return msgspec.convert(_sum(one, other), CompletionUsage)
 
 
-async def estimate(messages: Sequence[Message], texts: Sequence[str]) -> CompletionUsage:
+async def estimate(prompt: Callable[[], int], texts: Sequence[str]) -> CompletionUsage:
     """Estimate the usage of a turn.
 
     Args:
-        messages: What the engine was sent.
+        prompt: Returns the tokens of what the engine was sent; asked in a thread.
         texts: What it answered, a text per choice.
     """
-    prompt, completion = await asyncio.to_thread(_count_both, messages, texts)
-    return CompletionUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
+
+    def count_both() -> tuple[int, int]:
+        return prompt(), max(1, sum(count(text) for text in texts))
+
+    sent, said = await asyncio.to_thread(count_both)
+    return CompletionUsage(prompt_tokens=sent, completion_tokens=said, total_tokens=sent + said)
 
 
 def can_count() -> bool:
@@ -87,10 +95,29 @@ def count(text: str) -> int:
     return sum(len(encoding.encode_ordinary(text[at : at + _PIECE])) for at in range(0, len(text), _PIECE))
 
 
+class Size(NamedTuple):
+    """What a message takes up in a prompt."""
+
+    words: int
+    """Tokens of its frame, and of all that is text in it."""
+    files: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens with room for the files."""
+        return self.words + FILE_TOKENS * self.files
+
+
+def measured(message: Message) -> Size:
+    """Estimate what a message takes up in a prompt."""
+    short = Shortened(bytes(message.raw))
+    fields = msgspec.json.decode(short.json)
+    return Size(_frame_and_words(fields, short), _files(fields))
+
+
 def size(message: Message) -> int:
     """Estimate how many tokens a message takes up in a prompt, files included."""
-    fields = msgspec.json.decode(message.raw)
-    return _frame_and_words(fields) + FILE_TOKENS * _files(fields)
+    return measured(message).tokens
 
 
 def largest_size(message: Message) -> int:
@@ -110,13 +137,8 @@ def _sum(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return total
 
 
-def _count_both(messages: Sequence[Message], texts: Sequence[str]) -> tuple[int, int]:
-    prompt = sum(_frame_and_words(msgspec.json.decode(message.raw)) for message in messages)
-    return prompt, max(1, sum(count(text) for text in texts))
-
-
-def _frame_and_words(fields: Any) -> int:
-    return _PER_MESSAGE + sum(count(text) for text in _strings(fields))
+def _frame_and_words(fields: Any, short: Shortened) -> int:
+    return _PER_MESSAGE + sum(count(part) for text in _strings(fields) for part in short.parts(text))
 
 
 def _files(fields: Any) -> int:

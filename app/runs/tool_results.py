@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import msgspec
 
 from app.errors import InvalidRequest
+from app.large.aside import LARGE
+from app.large.shortened import Shortened
 from app.runs.job import Job
 from app.sessions.message import Message
 
@@ -70,11 +72,15 @@ def check_tool_results(job: Job, kept: Sequence[Message], known: int) -> None:
 
 
 def _may_call(message: Message) -> bool:
-    return message.role == "assistant" and b"tool_calls" in bytes(message.raw)
+    # To search a large one takes longer than to look.
+    return message.role == "assistant" and (len(message.raw) > LARGE or b"tool_calls" in bytes(message.raw))
 
 
 def _ids(message: Message) -> list[str]:
-    return [call.id for call in _calls_decoder.decode(message.raw).tool_calls or ()]
+    if len(message.raw) <= LARGE:
+        return [call.id for call in _calls_decoder.decode(message.raw).tool_calls or ()]
+    short = Shortened(bytes(message.raw))
+    return [short.restored(call.id) for call in _calls_decoder.decode(short.json).tool_calls or ()]
 
 
 def _waiting(kept: Sequence[Message]) -> dict[str, None]:

@@ -7,13 +7,13 @@ from it while requests come. Where the ledger can't be reached, each process cou
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic
 from typing import Final, Protocol
 
 from app.config import RateLimit
 from app.errors import StoreUnavailable
+from app.log import logger
 from app.security.failure_limit import FailureLimit
 
 SHARE_SECONDS: Final = 1.0
@@ -23,7 +23,7 @@ PATIENCE_SECONDS: Final = 10.0
 MAX_PENDING: Final = 1_000
 """Addresses of which there may be something to tell; of those beyond it only this process knows."""
 
-_log = logging.getLogger("zero.security")
+_log = logger("zero.security")
 
 
 class FailureLedger(Protocol):
@@ -70,6 +70,8 @@ class SharedFailureLimit(FailureLimit):
         self._suspects: frozenset[str] = frozenset()
         """Addresses that have failures which count, anywhere."""
         self._stale_at = 0.0
+        self._learned = False
+        """Whether the ledger was read once. What it knows of lock-outs is what it was told, and that a little later."""
         self._stirred = asyncio.Event()
 
     def retry_after(self, address: str) -> float | None:
@@ -127,7 +129,9 @@ class SharedFailureLimit(FailureLimit):
         except StoreUnavailable:
             return False
         self._suspects = frozenset(address for address, _, _ in standings) - self._forgiven
-        for address, _, locked_for in standings:
-            if locked_for > 0:
-                self.lock(address, locked_for)
+        if self._others or not self._learned:
+            for address, _, locked_for in standings:
+                if locked_for > 0:
+                    self.lock(address, locked_for)
+        self._learned = True
         return True

@@ -7,12 +7,12 @@ answers on. Runs are told of as long as they go on, so that those of a process t
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection
 from time import monotonic
 from typing import Final, Protocol
 
 from app.errors import StoreUnavailable
+from app.log import logger
 from app.security.key_uses import MAX_DEBT_SECONDS, SLACK, WINDOW_SECONDS, OwnKeyUses, Standing, Wish
 
 LEASE_SECONDS: Final = 30.0
@@ -24,7 +24,7 @@ PATIENCE_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 3.0
 """How long a request waits for the store before it goes without."""
 
-_log = logging.getLogger("zero.security")
+_log = logger("zero.security")
 
 
 class KeyLedger(Protocol):

@@ -6,11 +6,11 @@ Owns the times; what is dead, and what becomes of it, is ``expiry``.
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import suppress
 from time import monotonic
 from typing import Final
 
+from app.log import logger
 from app.sessions.expiry import Lend, sweep
 from app.sessions.leases import LEASE_SECONDS
 from app.sessions.store import StoreError
@@ -18,7 +18,7 @@ from app.sessions.store import StoreError
 SWEEP_SECONDS: Final = 1.0
 """How long nobody looks again, however many want it."""
 
-_log = logging.getLogger("zero.sessions")
+_log = logger("zero.sessions")
 
 
 class Broom:

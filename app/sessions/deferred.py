@@ -6,10 +6,10 @@ Importing SQLAlchemy takes longer than the rest of the start-up together, and st
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 
+from app.log import logger
 from app.sessions.archive import SessionArchive
 from app.sessions.deferred_archive import DeferredArchive
 from app.sessions.deferred_records import DeferredFailureLedger, DeferredKeyLedger, DeferredRecords
@@ -20,7 +20,7 @@ from app.sessions.leases import SessionLeases
 from app.sessions.message import Message
 from app.sessions.store import Excerpt, SessionRecord, SessionStore, StoreError, Verification
 
-_log = logging.getLogger("zero.sessions")
+_log = logger("zero.sessions")
 
 
 class DeferredStore:

@@ -22,6 +22,8 @@ from app.sessions.schema import auth_failures
 MAX_STANDINGS: Final = 10_000
 """Addresses that are told of at most, those that are locked out longest first."""
 _ROWS_PER_STATEMENT: Final = 500
+_SLEW_SECONDS: Final = 1.0
+"""By so much clocks are put right in passing."""
 _LOCK: Final = 0x7A666C
 """The number of the advisory lock: rows are locked in no certain order, so one process at a time writes."""
 
@@ -61,6 +63,7 @@ class SqlFailureLedger:
                 at = now(connection)
                 # The right secret doesn't end a lock-out; a process where it came may only not have heard of that yet.
                 over = and_(_own.locked_until <= at, or_(_own.window_ends <= at, _own.address.in_(forgiven)))
+                over = or_(over, _own.locked_until > at + lockout_seconds + _SLEW_SECONDS)
                 await connection.execute(delete(auth_failures).where(over))
                 addresses = sorted(failures)
                 for start in range(0, len(addresses), _ROWS_PER_STATEMENT):
@@ -74,9 +77,11 @@ class SqlFailureLedger:
                 )
         async with self._single() as connection:
             at = now(connection)
-            remaining = case((_own.locked_until > at, _own.locked_until - at), else_=0.0)
+            # What lasts longer than it can is of before the clock was put back.
+            out = and_(_own.locked_until > at, _own.locked_until <= at + lockout_seconds + _SLEW_SECONDS)
+            remaining = case((out, _own.locked_until - at), else_=0.0)
             counted = and_(_own.failures > 0, _own.window_ends > at)
-            seen = select(_own.address, _own.failures, remaining).where(or_(counted, _own.locked_until > at))
+            seen = select(_own.address, _own.failures, remaining).where(or_(counted, out))
             rows = await connection.execute(seen.order_by(_own.locked_until.desc()).limit(MAX_STANDINGS))
             return [Standing(*row) for row in rows]
 

@@ -6,17 +6,18 @@ copy what the others said. Knows nothing of where histories come from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from operator import eq
+from operator import attrgetter, eq
 from typing import Final, TypeVar, overload
 
 from app.sessions.message import Message
 from app.sessions.store import StoredMessage
 
 _T = TypeVar("_T")
-_OVERHEAD: Final = 640
-"""Bytes that a message takes up beside its text: ids, digests, objects."""
+_message = attrgetter("message")
+_OVERHEAD: Final = 720
+"""Bytes that a message takes up beside its text: ids, digests, sums, objects."""
 
 
 class _Shown(Sequence[_T]):
@@ -37,18 +38,27 @@ class History(_Shown[StoredMessage]):
 
     Args:
         stored: The list that it shares; nobody else may change that.
-        ends: How many bytes there are up to each message's end.
+        ends: How many bytes there are up to each message's end; shared too.
         length: How many of them are its own.
+        callers: Where messages are that may call a function in the older form of tools; shared too.
+        sums: What the messages up to each are together, as far as anybody has asked, by what was asked; shared too.
     """
 
-    __slots__ = ("_ends", "_length", "_stored")
+    __slots__ = ("_callers", "_ends", "_length", "_stored", "_sums")
 
     def __init__(
-        self, stored: list[StoredMessage] | None = None, ends: list[int] | None = None, length: int = 0
+        self,
+        stored: list[StoredMessage] | None = None,
+        ends: list[int] | None = None,
+        length: int = 0,
+        callers: list[int] | None = None,
+        sums: dict[str, list[int]] | None = None,
     ) -> None:
         self._stored = [] if stored is None else stored
         self._ends = [] if ends is None else ends
         self._length = length
+        self._callers = [] if callers is None else callers
+        self._sums = {} if sums is None else sums
 
     @classmethod
     def of(cls, stored: Iterable[StoredMessage]) -> History:
@@ -65,6 +75,24 @@ class History(_Shown[StoredMessage]):
         """How many bytes of memory are held by it, together with all that share its list."""
         return (self._ends[-1] if self._ends else 0) + _OVERHEAD * len(self._ends)
 
+    @property
+    def may_call_functions(self) -> bool:
+        """Whether the assistant may have called a function, in the older form of tools."""
+        return bool(self._callers) and self._callers[0] < self._length
+
+    def sum(self, what: str, measure: Callable[[Message], int]) -> int:
+        """Return what the messages are together. None is measured twice, by whichever thread.
+
+        Args:
+            what: Names the measure.
+            measure: Returns what one message is, and the same each time.
+        """
+        sums = self._sums.setdefault(what, [])
+        for at in range(min(len(sums), self._length), self._length):
+            total = (sums[at - 1] if at else 0) + measure(self._stored[at].message)
+            sums[at : at + 1] = [total]  # another thread may have put the same there meanwhile
+        return sums[self._length - 1] if self._length else 0
+
     def bytes_before(self, at: int) -> int:
         """Return how many bytes the texts of the first ``at`` messages have."""
         return self._ends[at - 1] if at else 0
@@ -73,7 +101,7 @@ class History(_Shown[StoredMessage]):
         """Return the history as it was after its first ``count`` messages."""
         if count >= self._length:
             return self
-        return History(self._stored, self._ends, count)
+        return History(self._stored, self._ends, count, self._callers, self._sums)
 
     def up_to(self, message_id: str) -> History | None:
         """Return the history as it was after a message, or ``None`` if it isn't in it."""
@@ -82,14 +110,18 @@ class History(_Shown[StoredMessage]):
 
     def extended(self, new: Iterable[StoredMessage]) -> History:
         """Return the history as it is after further messages."""
-        stored, ends = self._stored, self._ends
+        stored, ends, callers, sums = self._stored, self._ends, self._callers, self._sums
         if self._length < len(stored):
             # Another one has grown at this place already: this is a fork, and gets lists of its own.
             stored, ends = stored[: self._length], ends[: self._length]
+            callers = [at for at in callers if at < self._length]
+            sums = {what: some[: self._length] for what, some in sums.items()}
         for one in new:
+            if may_call_function(one.message):
+                callers.append(len(stored))
             ends.append((ends[-1] if ends else 0) + len(memoryview(one.message.raw)))
             stored.append(one)
-        return History(stored, ends, len(stored))
+        return History(stored, ends, len(stored), callers, sums)
 
     def __len__(self) -> int:
         return self._length
@@ -130,6 +162,15 @@ class Spoken(_Shown[Message]):
         """Return messages that are in no session yet."""
         return History.of(StoredMessage("", "", message) for message in messages).messages
 
+    @property
+    def may_call_functions(self) -> bool:
+        """Whether there may be a function call among them, in the older form of tools."""
+        return self._history.may_call_functions
+
+    def sum(self, what: str, measure: Callable[[Message], int]) -> int:
+        """Return what they are together; see ``History``."""
+        return self._history.sum(what, measure)
+
     def bytes_before(self, at: int) -> int:
         """Return how many bytes the first ``at`` messages have."""
         return self._history.bytes_before(at)
@@ -138,7 +179,7 @@ class Spoken(_Shown[Message]):
         return len(self._history)
 
     def __iter__(self) -> Iterator[Message]:
-        return (stored.message for stored in self._history)
+        return map(_message, islice(self._stored, self._length))
 
     @overload
     def __getitem__(self, index: int) -> Message: ...
@@ -152,6 +193,11 @@ class Spoken(_Shown[Message]):
         if 0 <= index < self._length:  # the common case, by the shortest way: a long conversation asks this often
             return self._stored[index].message
         return self._history[index].message
+
+
+def may_call_function(message: Message) -> bool:
+    """Tell whether a message may call a function in the older form of tools; if not, it surely doesn't."""
+    return message.role == "assistant" and b"function_call" in bytes(message.raw)
 
 
 def _place(index: int, length: int) -> int:

@@ -9,7 +9,6 @@ dead process's key over knows whether there is a turn already. No connection is 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from time import monotonic
@@ -22,6 +21,7 @@ from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 
+from app.log import logger
 from app.sessions.clock import now
 from app.sessions.followers import Followers
 from app.sessions.idempotency import (
@@ -50,7 +50,7 @@ PRUNE_SECONDS: Final = 60.0
 
 _Lend = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 _Insert = Callable[[Table], SqliteInsert | PostgresqlInsert]
-_log = logging.getLogger("zero.sessions")
+_log = logger("zero.sessions")
 _own = idempotency.c
 
 

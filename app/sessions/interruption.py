@@ -5,15 +5,16 @@ A run that was interrupted has left nothing in its session; that it was there is
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
+from app.log import logger
+
 MAX_TOLD: Final = 20
 """So many runs are named one by one in the log; of more the number is told."""
-_log = logging.getLogger("zero.sessions")
+_log = logger("zero.sessions")
 
 
 class BegunRun(msgspec.Struct, frozen=True):

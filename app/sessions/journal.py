@@ -7,10 +7,10 @@ lock away, however the process ends. A run costs two short writes and no transac
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import ENOSPC
 from pathlib import Path
 from time import time
 from typing import Final, Self
@@ -18,12 +18,13 @@ from uuid import uuid4
 
 import msgspec
 
+from app.log import logger
 from app.sessions.interruption import BegunRun
 
 MAX_BYTES: Final = 256 * 1024
 """What a journal may grow by before it is written anew, with nothing but the runs that are under way."""
 _UNFINISHED_SECONDS: Final = 60.0
-_log = logging.getLogger("zero.sessions")
+_log = logger("zero.sessions")
 
 
 class _Line(msgspec.Struct, array_like=True, frozen=True):
@@ -82,8 +83,11 @@ class RunJournal:
                 # Half a line, on a full disk, is made good by writing everything anew.
                 whole = os.write(self._file, text) == len(text)
                 self._room = self._room - len(text) if whole else 0
+            self._failed = False
         except OSError as error:
-            # A run needs no journal to be right; that it was interrupted is then not found.
+            # A run needs no journal to be right; that it was interrupted is then not found. The next one that can be
+            # noted has everything written anew, so that no run whose end is missing here counts as interrupted.
+            self._room = 0
             if not self._failed:
                 _log.warning("the journal of runs beside %s can't be written: %s", self._store, error.strerror)
             self._failed = True
@@ -95,7 +99,8 @@ class RunJournal:
         try:
             # Locked and written before it has a name by which others look for it.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.write(file, text)
+            if os.write(file, text) < len(text):
+                raise OSError(ENOSPC, os.strerror(ENOSPC))  # the one before is better than half of a new one
             new.rename(self._path)
         except OSError:
             os.close(file)

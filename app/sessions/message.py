@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
 
+from app.large.aside import LARGE
+from app.large.shortened import Shortened
+
 ALGORITHM: Final = "sha256"
 
 _IDENTIFYING: Final = ("name", "tool_call_id", "refusal")
+_MAX_ARGUMENTS: Final = 256 * 1024
+_MAX_ARGUMENTS_VALUES: Final = 10_000
+"""What a call's arguments may have, in characters and in JSON values, to be compared by what they say."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -36,6 +43,8 @@ def digest(message: Message) -> str:
     (annotations, reasoning, ...), a text given as a string or as a single text part, blanks around a text, and the
     JSON formatting of a tool call's arguments. Clients change all of these when they resend a conversation.
     """
+    if len(message.raw) > LARGE:
+        return _hash(*_canonical_pieces(message))
     return _hash(msgspec.json.encode(_canonical(message.role, msgspec.json.decode(message.raw)), order="sorted"))
 
 
@@ -44,13 +53,28 @@ def chained(parent: str | None, content_digest: str) -> str:
     return _hash(f"{parent or ''}\n{content_digest}".encode())
 
 
-def _hash(data: bytes) -> str:
-    return f"{ALGORITHM}:{hashlib.sha256(data).hexdigest()}"
+def size_of(messages: Iterable[Message]) -> int:
+    """Return the bytes that messages have together."""
+    return sum(len(message.raw) for message in messages)
 
 
-def _canonical(role: str, fields: dict[str, Any]) -> dict[str, Any]:
+def _hash(*data: bytes) -> str:
+    hashed = hashlib.sha256()
+    for piece in data:
+        hashed.update(piece)
+    return f"{ALGORITHM}:{hashed.hexdigest()}"
+
+
+def _canonical_pieces(message: Message) -> Iterator[bytes]:
+    """Yield what ``digest`` is of, of a message that would take long in one step."""
+    short = Shortened(bytes(message.raw))
+    canonical = _canonical(message.role, msgspec.json.decode(short.json), short.stripped)
+    yield from short.pieces(msgspec.json.encode(canonical, order="sorted"))
+
+
+def _canonical(role: str, fields: dict[str, Any], strip: Callable[[str], str] = str.strip) -> dict[str, Any]:
     canonical: dict[str, Any] = {"role": role}
-    content = _canonical_content(fields.get("content"))
+    content = _canonical_content(fields.get("content"), strip)
     if content:
         canonical["content"] = content
     for name in _IDENTIFYING:
@@ -67,13 +91,13 @@ def _canonical(role: str, fields: dict[str, Any]) -> dict[str, Any]:
     return canonical
 
 
-def _canonical_content(content: Any) -> Any:
+def _canonical_content(content: Any, strip: Callable[[str], str]) -> Any:
     if isinstance(content, str):
-        return content.strip()
+        return strip(content)
     if isinstance(content, list):
         parts = [{k: v for k, v in p.items() if v is not None and k != "prompt_cache_breakpoint"} for p in content]
         if len(parts) == 1 and parts[0].get("type") == "text":
-            return parts[0]["text"].strip()
+            return strip(parts[0]["text"])
         return parts
     return None
 
@@ -86,7 +110,13 @@ def _canonical_call(call: dict[str, Any]) -> dict[str, Any]:
 
 def _canonical_function(function: dict[str, Any]) -> dict[str, Any]:
     arguments: Any = function.get("arguments", "")
-    # Where they aren't JSON, the text itself is what identifies them.
+    # Where they aren't JSON, or more than a moment's work, the text itself is what identifies them.
     with contextlib.suppress(msgspec.MsgspecError, TypeError, ValueError, RecursionError):
-        arguments = msgspec.json.decode(arguments)
+        if _is_soon_read(arguments):
+            arguments = msgspec.json.decode(arguments)
     return {"name": function.get("name"), "arguments": arguments}
+
+
+def _is_soon_read(arguments: str) -> bool:
+    values = sum(map(arguments.count, "{[,"))
+    return len(arguments) <= _MAX_ARGUMENTS and values <= _MAX_ARGUMENTS_VALUES

@@ -6,10 +6,11 @@ News make things quicker and are nothing to rely on: behind some poolers none ar
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol
+
+from app.log import logger
 
 FREE: Final = "zero_turns"
 """The channel on which it is said that somebody has left a session; the session's key is the message."""
@@ -19,7 +20,7 @@ LISTEN_SECONDS: Final = 60.0
 """How long the connection stays that listens, once nobody wants it any more."""
 RETRY_SECONDS: Final = 1.0
 
-_log = logging.getLogger("zero.sessions")
+_log = logger("zero.sessions")
 
 
 class Hearer(Protocol):

@@ -19,6 +19,8 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 """What all of them may take up in a process; those that were used longest ago go first."""
 _SHARE: Final = 4
 """No session has more than this fraction: one that long would drive many others out."""
+MOST_OF_ONE: Final = MAX_BYTES // _SHARE
+"""The bytes from which a session isn't remembered, unless told otherwise: to put it together would be for nothing."""
 
 
 class Remembered(NamedTuple):

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from app.large.aside import LARGE
+from app.large.shortened import Shortened, read
 from app.sessions.message import Message
 
 
@@ -40,7 +42,9 @@ def behind_command(messages: Sequence[Message], commands: Collection[str]) -> tu
             continue
         behind = messages[at + 1 :]
         if text:
-            fields: dict[str, Any] = msgspec.json.decode(messages[at].raw)
+            fields: dict[str, Any] = read(messages[at].raw)
+            if len(messages[at].raw) > LARGE:
+                text = _split(fields["content"])[1]
             return (Message.of("user", {**fields, "content": text}), *behind)
         answers = next((place for place, one in enumerate(behind) if one.role != "assistant"), len(behind))
         return tuple(behind[answers:])
@@ -48,8 +52,12 @@ def behind_command(messages: Sequence[Message], commands: Collection[str]) -> tu
 
 
 def _first_word(message: Message) -> tuple[str, str]:
-    """Return the first word of a message that is one text, and what follows it."""
-    content = _decoder.decode(message.raw).content
+    """Return the first word of a message that is one text, and what follows; of a large one its beginning."""
+    large = len(message.raw) > LARGE
+    return _split(_decoder.decode(Shortened(bytes(message.raw)).json if large else message.raw).content)
+
+
+def _split(content: Any) -> tuple[str, str]:
     if isinstance(content, list):
         # A part may have fields that the contract doesn't know for its kind, and they hold anything.
         content = content[0].get("text") if len(content) == 1 and content[0].get("type") == "text" else None

@@ -19,6 +19,7 @@ from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.large.aside import LARGE, aside_if
 from app.sessions import interrupted, schema
 from app.sessions.addition import Addition, rows_of
 from app.sessions.archive import SessionArchive
@@ -30,14 +31,15 @@ from app.sessions.idempotency_records import SqlRecords, forgotten_answers, note
 from app.sessions.interruption import BegunRun, InterruptedRun
 from app.sessions.key_uses import KeyLedger
 from app.sessions.leases import SessionLeases
-from app.sessions.message import Message
-from app.sessions.remembered import RememberedHistories
+from app.sessions.message import Message, size_of
+from app.sessions.remembered import MOST_OF_ONE, RememberedHistories
 from app.sessions.sql_archive import SqlArchive
 from app.sessions.sql_summaries import SqlSummaries, forgotten_summaries
 from app.sessions.store import Excerpt, SessionConflict, SessionRecord, StoredMessage, StoreError, Verification
 
-_ROWS_PER_STATEMENT: Final = 500
-"""Both databases bound the parameters of a statement: SQLite 32,766, PostgreSQL 65,535."""
+_ROWS_PER_STATEMENT: Final = 100
+"""Both databases bound the parameters of a statement: SQLite 32,766, PostgreSQL 65,535. It is made on the event loop,
+which takes some 5 ms for as many rows."""
 
 _RECORD = (
     schema.sessions.c.key,
@@ -73,7 +75,7 @@ class SqlStore(ABC):
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._remembered = RememberedHistories()
-        self.records = SqlRecords(self._writing, self._reading, self._insert)
+        self.records = SqlRecords(self._writing, self._single, self._insert)
         self.failures = SqlFailureLedger(self._writing, self._reading, self._insert)
         self.archive: SessionArchive = SqlArchive(self._reading, self._writing, self._insert, self._guard)
         self.summaries = SqlSummaries(self._reading, self._writing, self._insert)
@@ -127,7 +129,8 @@ class SqlStore(ABC):
     ) -> None:
         """Write the messages and move the head, or write nothing."""
         now = time()
-        rows = rows_of(session_key, run_id, parent, messages, now)
+        size = size_of(messages)
+        rows = await aside_if(size > LARGE, rows_of, session_key, run_id, parent, messages, now)
         head = rows[-1]["id"] if rows else parent
         created_at, all_new = await self._store_turn(
             Addition(session_key, agent_id, run_id, expected_head, head, rows, now, fence, keyed)
@@ -135,10 +138,11 @@ class SqlStore(ABC):
         if fence is not None:
             self._settled(fence)
         # Where one was there already, it may be spelled otherwise: it is read when it is wanted.
-        stored = [
-            StoredMessage(row["id"], row["digest"], Message(row["role"], msgspec.Raw(row["body"]))) for row in rows
-        ]
-        self._remembered.extend(session_key, created_at, parent, stored if all_new else ())
+        if size > MOST_OF_ONE:
+            self._remembered.forget(session_key)
+            return
+        stored = await aside_if(size > LARGE, _stored, rows) if all_new else ()
+        self._remembered.extend(session_key, created_at, parent, stored)
 
     async def sessions(
         self,
@@ -320,11 +324,19 @@ class SqlStore(ABC):
     def _reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Lend a connection for statements that change nothing."""
 
+    def _single(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Lend a connection for statements of which each stands alone, and may change something."""
+        return self._reading()
+
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection with a transaction around it."""
         async with translated(), self._engine.begin() as connection:
             yield connection
+
+
+def _stored(rows: Sequence[dict[str, Any]]) -> list[StoredMessage]:
+    return [StoredMessage(row["id"], row["digest"], Message(row["role"], msgspec.Raw(row["body"]))) for row in rows]
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ Knows what is SQLite's own: the file, its rights, its modes. The statements are 
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -40,6 +41,9 @@ class SqliteStore(SqlStore):
         super().__init__(engine)
         self._thread = SqliteThread(_with_settings(create_engine(f"sqlite:///{path}", **_OPTIONS)))
         self._path = path
+        # Who writes waits for its turn here. SQLite has a queue for nobody: it tries again now and then, whoever comes
+        # next may be quicker, and under load some would never have got it within the time.
+        self._turn = asyncio.Lock()
         self._inode = 0
         self._journal = RunJournal(path)
 
@@ -115,14 +119,23 @@ class SqliteStore(SqlStore):
         return connection.execute(_ADD, list(rows), execution_options={"preserve_rowcount": True}).rowcount
 
     async def _read(self, work: Callable[[Connection], _T]) -> _T:
-        return await self._write(work)
-
-    async def _write(self, work: Callable[[Connection], _T]) -> _T:
         async with translated():
             return await self._thread.transacted(work)
 
+    async def _write(self, work: Callable[[Connection], _T]) -> _T:
+        async with self._turn:
+            return await self._read(work)
+
     def _reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self._writing()  # SQLite locks for what is done, not for what it is called
+        return super()._writing()  # SQLite locks for what is done, not for what it is called
+
+    def _single(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._writing()
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        async with self._turn, super()._writing() as connection:
+            yield connection
 
 
 def _with_settings(engine: Engine) -> Engine:

@@ -10,7 +10,6 @@ says so (NOTIFY) when somebody waits; where that doesn't arrive, those who wait 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -22,6 +21,7 @@ from sqlalchemy import case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import RateLimited, RunAborted
+from app.log import logger
 from app.sessions.broom import Broom
 from app.sessions.expiry import EXPIRED, Lend, remove
 from app.sessions.interrupted import plain
@@ -40,7 +40,7 @@ LOOK_SECONDS: Final = 1.0
 """How often those who wait look by themselves."""
 
 _T = TypeVar("_T")
-_log = logging.getLogger("zero.sessions")
+_log = logger("zero.sessions")
 
 
 class _PlaceLost(StoreError):

@@ -33,6 +33,8 @@ from app.contract.frames import (
     ChatSendResult,
 )
 from app.errors import GatewayError, InvalidRequest
+from app.large.aside import LARGE, aside_if
+from app.large.written import Written
 from app.routing.session_key import full_key, parse_requested, scoped
 from app.runs.active import ActiveRun
 from app.runs.answer import Answer
@@ -45,7 +47,7 @@ from app.ws.caller import Caller
 from app.ws.failure import MethodFailed, failure_of
 from app.ws.hub import Hub
 from app.ws.run_events import AgentEvents, ChatEvents
-from app.ws.spoken import job_of_text, token_usage
+from app.ws.spoken import job_of_text, messages_of, token_usage
 from app.ws.target import key_of, sees, target_of
 
 DEFAULT_WAIT_SECONDS = 30.0
@@ -90,7 +92,10 @@ class AgentMethods:
     async def agent(self, params: AgentParams, caller: Caller) -> AgentResult:
         """Run an agent: the first answer says that it was accepted, the second what came of it."""
         system = params.extra_system_prompt or ""
-        asked = _digest(caller, "agent", params.message, params.agent_id, params.session_key, system, params.timeout)
+        large = len(params.message) + len(system) > LARGE
+        said = await aside_if(large, messages_of, params.message, system)
+        words = ("agent", params.message, params.agent_id, params.session_key, system, params.timeout)
+        asked = await aside_if(large, _digest, caller, *words)
         run = self._known(params.idempotency_key, asked)
         events: AgentEvents | None = None
         if run is None:
@@ -100,6 +105,7 @@ class AgentMethods:
                 target,
                 params.idempotency_key,
                 system=system,
+                said=said,
                 time_limit=float(params.timeout) if params.timeout else None,
                 allowance=self._allowances.of(caller.key),
             )
@@ -160,7 +166,10 @@ class AgentMethods:
 
     async def send(self, params: ChatSendParams, caller: Caller) -> ChatSendResult:
         """Say something in a session; ``chat`` events tell everybody what comes of it."""
-        asked = _digest(caller, "chat.send", params.message, params.agent_id, params.session_key, params.timeout_ms)
+        large = len(params.message) > LARGE
+        said = await aside_if(large, messages_of, params.message)
+        words = ("chat.send", params.message, params.agent_id, params.session_key, params.timeout_ms)
+        asked = await aside_if(large, _digest, caller, *words)
         run = self._known(params.idempotency_key, asked)
         if run is not None:
             return await _progress(run)
@@ -169,7 +178,9 @@ class AgentMethods:
         target = target_of(params.agent_id or "", params.session_key, self._current(), caller.key)
         limit = params.timeout_ms / 1000 if params.timeout_ms else None
         allowance = self._allowances.of(caller.key)
-        job = job_of_text(params.message, target, params.idempotency_key, time_limit=limit, allowance=allowance)
+        job = job_of_text(
+            params.message, target, params.idempotency_key, time_limit=limit, said=said, allowance=allowance
+        )
         # Everybody hears of it who may, and whoever asked sets the pace.
         events = ChatEvents(job, partial(self._hub.broadcast, session_key=target.session_key), caller.room)
         self._start(job, events, caller, asked, params.message)
@@ -248,7 +259,10 @@ def _digest(caller: Caller, method: str, *asked: str | int | UnsetType) -> bytes
     """
     said = [value or None for value in asked]
     owner = [caller.key.name] if caller.key is not None else []
-    return hashlib.sha256(msgspec.json.encode([method, *said, *owner])).digest()
+    digest = hashlib.sha256()
+    for piece in Written([method, *said, *owner]).pieces():
+        digest.update(piece)
+    return digest.digest()
 
 
 def _milliseconds(seconds: float) -> int:

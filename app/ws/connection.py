@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 from collections.abc import Callable
 from sys import getsizeof
@@ -28,6 +27,8 @@ from app.contract.frames import (
     TickEvent,
 )
 from app.errors import AuthenticationFailed, InvalidRequest
+from app.large.aside import LARGE, aside_if
+from app.log import logger
 from app.security.authenticator import Authenticator
 from app.security.named_key import NamedKey
 from app.ws.begun_runs import BegunRuns
@@ -50,7 +51,7 @@ MAX_REQUEST_BYTES: Final = 32 * 1024 * 1024
 CLOSE_SECONDS: Final = 1.0
 CONNECT_FIRST: Final = "invalid handshake: first request must be connect"
 
-_log = logging.getLogger("zero.ws")
+_log = logger("zero.ws")
 _connect_decoder = BodyDecoder(ConnectParams)
 
 
@@ -134,7 +135,7 @@ class Connection:
             while True:
                 # Who doesn't take answers isn't asked for more questions: they wait in the client and on the way.
                 await self._outbox.room()
-                self._handle(await self._read(MAX_FRAME_BYTES))
+                await self._handle(await self._read(MAX_FRAME_BYTES))
                 # Frames that came together are read without a pause; this lets each request begin before the next one.
                 await asyncio.sleep(0)
         except Closed as end:
@@ -221,9 +222,9 @@ class Connection:
             return failure
         return None
 
-    def _handle(self, text: str) -> None:
+    async def _handle(self, text: str) -> None:
         try:
-            request = request_of(text)
+            request = await aside_if(len(text) > LARGE, request_of, text)
         except NotARequestError as error:
             self.respond(error.request_id, MethodFailed("INVALID_REQUEST", f"invalid request frame: {error}"))
             return

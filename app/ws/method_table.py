@@ -73,7 +73,7 @@ class MethodTable:
             details = MissingScopeErrorDetails(missing_scope=method.scope, required_scopes=[method.scope])
             raise MethodFailed("FORBIDDEN", f"missing scope: {method.scope}", details)
         try:
-            params = decoder.decode(b"{}" if request.params is UNSET else bytes(request.params))
+            params = await decoder.decode_aside(b"{}" if request.params is UNSET else bytes(request.params))
             refused = method.refusal(params)
             if refused is not None:
                 raise MethodFailed("INVALID_REQUEST", f"{method.name}: {refused.name} is refused. {refused.reason}")

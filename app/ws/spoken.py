@@ -10,12 +10,20 @@ from msgspec import UNSET
 
 from app.contract.frames import ChatContent, ChatMessage, TokenUsage
 from app.contract.models import ChatCompletionRequestUserMessage, CompletionUsage, CreateChatCompletionRequest
+from app.large.shortened import read
+from app.large.written import written
 from app.routing.target import Target
 from app.runs.allowance import Allowance
 from app.runs.job import Job
 from app.sessions.message import Message
 
 MODEL = "zero"
+
+
+def messages_of(text: str, system: str = "") -> tuple[Message, ...]:
+    """Return what a user says, as if it had come over HTTP: one message, behind what is added to the agent's prompt."""
+    said = (("developer", system), ("user", text)) if system else (("user", text),)
+    return tuple(Message(role, msgspec.Raw(written({"role": role, "content": content}))) for role, content in said)
 
 
 def job_of_text(
@@ -25,6 +33,7 @@ def job_of_text(
     *,
     system: str = "",
     time_limit: float | None = None,
+    said: tuple[Message, ...] = (),
     allowance: Allowance | None = None,
 ) -> Job:
     """Return the job of one user message, as if it had come over HTTP.
@@ -35,15 +44,16 @@ def job_of_text(
         run_id: The run's id.
         system: What is added to the agent's own prompt.
         time_limit: Seconds the run may take, if that is less than the agent may.
+        said: What ``messages_of`` made of the texts, if it has been asked before.
         allowance: What it is taken of, if the caller may have only so much.
     """
-    added = (Message.of("developer", {"role": "developer", "content": system}),) if system else ()
+    *added, message = said or messages_of(text, system)
     return Job(
         run_id=run_id,
         target=target,
         request=CreateChatCompletionRequest(model=MODEL, messages=[ChatCompletionRequestUserMessage(content=text)]),
-        system=added,
-        messages=(Message.of("user", {"role": "user", "content": text}),),
+        system=tuple(added),
+        messages=(message,),
         parameters={},
         allowance=allowance,
         time_limit=time_limit,
@@ -53,7 +63,7 @@ def job_of_text(
 
 def chat_message(message: Message, *, max_chars: int | None = None) -> ChatMessage:
     """Return a stored message as clients of the protocol show it."""
-    fields: dict[str, Any] = msgspec.json.decode(message.raw)
+    fields: dict[str, Any] = read(message.raw)
     parts = list(_parts(fields.get("content"), max_chars))
     if message.role == "assistant":
         parts += [_call(call) for call in fields.get("tool_calls") or ()]
@@ -65,7 +75,7 @@ def chat_message(message: Message, *, max_chars: int | None = None) -> ChatMessa
 
 def text_of(message: Message) -> str:
     """Return the words of a stored message."""
-    fields: dict[str, Any] = msgspec.json.decode(message.raw)
+    fields: dict[str, Any] = read(message.raw)
     return "".join(part.text or "" for part in _parts(fields.get("content"), None))
 
 

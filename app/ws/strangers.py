@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final, Protocol
+
+from app.log import logger
 
 MAX_STRANGERS: Final = 512
 
-_log = logging.getLogger("zero.ws")
+_log = logger("zero.ws")
 
 
 class Stranger(Protocol):

@@ -95,10 +95,12 @@ def ask(
     origin = (source, 0) if source is not None else None
     connection = http.client.HTTPConnection(host, gateway.port, timeout=SECONDS, source_address=origin)
     try:
-        connection.putrequest(method, path, skip_accept_encoding=True)
+        pairs = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
+        named = any(name.lower() == "host" for name, _ in pairs)
+        connection.putrequest(method, path, skip_accept_encoding=True, skip_host=named)
         if token is not None:
             connection.putheader("Authorization", f"Bearer {token}")
-        for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+        for name, value in pairs:
             connection.putheader(name, value)
         if body is not None:
             connection.putheader("Content-Length", str(len(body)))

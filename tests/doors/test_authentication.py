@@ -52,7 +52,7 @@ class TestCredentials:
          f"Basic {TOKEN}", "Basic OnRlc3QtdG9rZW4tMDEyMzQ1Njc4OQ==", f"Token {TOKEN}", f"Bearer{TOKEN}",
          f"Bearer: {TOKEN}", f"Bearer Bearer {TOKEN}", "Bearer null", "Bearer undefined", "Bearer None", "Bearer *",
          b"Bearer \xff\xfe\x80", "Bearer tökén".encode(), "Bearer tökén".encode("latin-1"),
-         b"\xc3\xa9 " + TOKEN.encode(), "Bearer " + "x" * 100_000, "Bearer " + TOKEN * 1000],
+         b"\xc3\xa9 " + TOKEN.encode(), "Bearer " + "x" * 50_000, "Bearer " + TOKEN * 1000],
     )  # fmt: skip
     def test_anything_else_is_401(self, gateway: LiveGateway, value: str | bytes) -> None:
         """Whatever is not the secret is refused with 401, never with a failure of the gateway."""

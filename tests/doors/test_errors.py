@@ -22,7 +22,7 @@ class TestNotJson:
          b'{"model": NaN}', b'{"model": "zero", "temperature": 1e}', b"\xff\xfe", b'{"model": "\xff"}',
          b'\xef\xbb\xbf{"model": "zero"}', '{"model": "zero"}'.encode("utf-16"), b'{"model": "\x01"}',
          b'{"model": "\\ud800"}', b'{"model": "\\x"}', b"\x00", b'{"a":' * 100_000,
-         gzip.compress(b'{"model": "zero"}')],
+         gzip.compress(b'{"model": "zero"}', mtime=0)],
         ids=lambda body: str(body[:30]),
     )  # fmt: skip
     def test_they_are_400_invalid_json(self, gateway: LiveGateway, body: bytes) -> None:
@@ -58,7 +58,9 @@ class TestNotJson:
             deep = "[" * (depth - 1) + "{}" + "]" * (depth - 1)
             reply = post(gateway, body.replace("DEEP", deep).encode())
             assert reply.status == status
-            assert status == 200 or reply.summary == (400, "invalid_json", None)
+            # The deepest has more values than a body may have, too, and that is found out first.
+            code = "too_many_values" if depth == 100_000 else "invalid_json"
+            assert status == 200 or reply.summary == (400, code, None)
 
     def test_brackets_in_texts_are_no_nesting(self, gateway: LiveGateway) -> None:
         """A text of nothing but brackets, or very many messages, are not deep."""

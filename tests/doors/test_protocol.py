@@ -50,7 +50,7 @@ class TestHeaders:
         assert reply.header("set-cookie") is None
         assert str(reply.header("x-zero-session-key")).startswith("agent:main:openai-user:")
 
-    @pytest.mark.parametrize("model", ["a\r\nb", "\x00", "\u2028", '"', "x" * 10_000])
+    @pytest.mark.parametrize("model", ["a\r\nb", "\x00", "\u2028", '"', "x" * 512])
     def test_an_odd_model_name_comes_back_as_json(self, gateway: LiveGateway, model: str) -> None:
         """The model's name is in the body only, and there it is JSON."""
         assert chat(gateway, "hello", model=model).json["model"] == model

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.doors.refusal import refusal
 from tests.live_gateway import configuration
 
+ROOT: Final = Path(__file__).parents[2]
 START = '{ gateway: { auth: { token: "t" } }'
 
 
@@ -68,3 +73,15 @@ def test_the_sentence_holds_no_secret(tmp_path: Path) -> None:
     assert "sekret" not in refusal(tmp_path, json.dumps(config))
     config["gateway"]["auth"]["token"] = " sekret-4715"
     assert "sekret" not in refusal(tmp_path, json.dumps(config))
+
+
+def test_what_the_gateway_does_not_use_is_not_imported(tmp_path: Path) -> None:
+    """Litestar would import pydantic wherever it is installed, and with it some 8 MiB and a tenth of a second."""
+    file = tmp_path / "zero.json"
+    file.write_text(START + " }")
+    program = "import sys, app; app.gateway; print('litestar' in sys.modules, 'pydantic' in sys.modules)"
+    environ = {**os.environ, "ZERO_CONFIG_PATH": str(file), "ZERO_STATE_DIR": str(tmp_path / "state")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ["True", "False"] == done.stdout.split()

@@ -9,7 +9,7 @@ import pytest
 from tests.engines.caller import Caller
 from tests.fakes.configuration import upstream_configuration
 from tests.fakes.upstream import FakeUpstream
-from tests.live_gateway import LiveGateway
+from tests.live_gateway import BARE, LiveGateway
 
 KEEPALIVE_SECONDS = 0.1
 
@@ -41,4 +41,13 @@ def chatty(service: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> I
     endpoint = {"chatCompletions": {"keepaliveSeconds": KEEPALIVE_SECONDS}}
     config = upstream_configuration(service, gateway={"http": {"endpoints": endpoint}})
     with LiveGateway(tmp_path_factory.mktemp("chatty"), config) as live:
+        yield Caller(live)
+
+
+@pytest.fixture(scope="package")
+def bare(service: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    """As ``chatty``, but under uvicorn's own HTTP protocol, which doesn't say when a client has gone."""
+    endpoint = {"chatCompletions": {"keepaliveSeconds": KEEPALIVE_SECONDS}}
+    config = upstream_configuration(service, gateway={"http": {"endpoints": endpoint}})
+    with LiveGateway(tmp_path_factory.mktemp("bare"), config, arguments=BARE) as live:
         yield Caller(live)

@@ -120,7 +120,7 @@ BEFORE: Final[dict[str, tuple[Script, Failure]]] = {
     "200 without choices": (whole(200, {"object": "chat.completion"}), TRUNCATED),
     "200 without end": (
         [Send(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\n\r\n"), Repeat(b" " * 4096)],
-        NONSENSE,
+        failed("upstream_answer_too_large", says="larger than"),
     ),
     "error event": (stream(event({"error": said(code="boom")}), DONE), failed("boom", says=SAID)),
     "error event with a status": (stream(event({"error": said(code=429)}), DONE), limited("1")),

@@ -91,6 +91,20 @@ class TestDisconnect:
         assert [{"role": "user", "content": "hi"}] == upstream.last.json["messages"]
 
 
+class TestBareDisconnect:
+    """The same under a server that doesn't say when a client has gone, so that a task has to wait for it."""
+
+    @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+    @pytest.mark.parametrize("script", PHASES.values(), ids=PHASES)
+    def test_closes_the_upstream(self, upstream: FakeUpstream, bare: Caller, script: Script, streamed: bool) -> None:
+        """The upstream sees it within a second."""
+        upstream.play(script)
+        with bare.send(stream=streamed):
+            exchange = upstream.wait()
+            left = time.monotonic()
+        assert exchange.wait_closed() - left < CLOSED_WITHIN
+
+
 class TestFallbacks:
     """Further models are tried in order, as long as nothing was said."""
 

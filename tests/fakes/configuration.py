@@ -9,6 +9,7 @@ from tests.live_gateway import configuration, free_port
 
 API_KEY: Final = "upstream-key-9876"
 HASTY_SECONDS: Final = 0.5
+ASKED_ONCE: Final = {"retry": {"attempts": 0}, "circuitBreaker": {"enabled": False}}
 
 
 def upstream_configuration(upstream: FakeUpstream, **overrides: Any) -> dict[str, Any]:
@@ -16,7 +17,8 @@ def upstream_configuration(upstream: FakeUpstream, **overrides: Any) -> dict[str
 
     The model of an agent is called like the agent, so that the fake can play a script per agent. ``chained`` has two
     fallbacks, ``prompted`` a prompt and parameters, ``hasty`` little time, ``careful`` a forbidden tool, ``narrow``
-    room for one run; ``lost`` asks a port where nobody listens, ``echo`` echoes.
+    room for one run; ``lost`` asks a port where nobody listens, ``echo`` echoes. No provider is asked twice, and none
+    is left alone for having failed.
 
     Args:
         upstream: The fake.
@@ -38,7 +40,7 @@ def upstream_configuration(upstream: FakeUpstream, **overrides: Any) -> dict[str
         {"id": "echo", "model": "echo/echo"},
     ]
     providers = {
-        "fake": {"baseUrl": upstream.base_url, "apiKey": API_KEY, "headers": {"X-Organisation": "ours"}},
-        "lost": {"baseUrl": f"http://127.0.0.1:{free_port()}/v1"},
+        "fake": {"baseUrl": upstream.base_url, "apiKey": API_KEY, "headers": {"X-Organisation": "ours"}, **ASKED_ONCE},
+        "lost": {"baseUrl": f"http://127.0.0.1:{free_port()}/v1", **ASKED_ONCE},
     }
     return configuration(agents={"list": agents}, models={"providers": providers}, **overrides)

@@ -112,13 +112,16 @@ class Exchange:
 class FakeUpstream:
     """Listens from construction until ``stop()``; a context manager. Says "Hello, wörld" unless told otherwise.
 
+    Args:
+        port: Where to listen, or 0 for a free port.
+
     Attributes:
         port: Where it listens, on 127.0.0.1.
         accepted: How many connections were made to it so far.
     """
 
-    def __init__(self) -> None:
-        self.port = 0
+    def __init__(self, port: int = 0) -> None:
+        self.port = port
         self.accepted = 0
         self._scripts: dict[str, list[Script]] = {}
         self._exchanges: list[Exchange] = []
@@ -187,7 +190,7 @@ class FakeUpstream:
             runner.run(self._listen(listening))
 
     async def _listen(self, listening: threading.Event) -> None:
-        server = await self._loop.create_server(lambda: _Protocol(self._loop, self._serve), "127.0.0.1", 0)
+        server = await self._loop.create_server(lambda: _Protocol(self._loop, self._serve), "127.0.0.1", self.port)
         self.port = server.sockets[0].getsockname()[1]
         listening.set()
         await self._end.wait()

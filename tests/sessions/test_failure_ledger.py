@@ -76,6 +76,19 @@ def test_lock_out(place: Place) -> None:
     play(place, scenario)
 
 
+def test_a_clock_that_is_put_back(place: Place) -> None:
+    """A lock-out that would then last longer than any is over, for all, and the count begins anew."""
+
+    async def scenario(one: SqlStore, other: SqlStore) -> None:
+        await exchange(one, {"a": 3})
+        place.execute("UPDATE auth_failures SET locked_until = locked_until + 86400, window_ends = window_ends + 86400")
+        assert {} == await exchange(other)
+        assert {"a": (1, False)} == await exchange(other, {"a": 1})
+        assert {"a": (0, True)} == await exchange(one, {"a": 2})
+
+    play(place, scenario)
+
+
 def test_window(place: Place) -> None:
     """Failures count together only within the window, and leave nothing behind."""
 

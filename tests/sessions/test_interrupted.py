@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import stat
 import subprocess
 import sys
@@ -294,3 +296,30 @@ def test_a_journal_that_cant_be_written(tmp_path: Path, caplog: pytest.LogCaptur
     own.close()
     assert 1 == len(caplog.messages)
     assert "No such file or directory" in caplog.messages[0]
+
+
+def test_a_journal_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What can't be written is made good by the first write that can be, and each time of trouble is told of once."""
+    store = tmp_path / "s.sqlite3"
+    own, really = RunJournal(store), os.write
+
+    def half(file: int, text: bytes) -> int:
+        return really(file, text[:5])
+
+    def nothing(_file: int, _text: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with caplog.at_level(logging.WARNING, "zero.sessions"), own.noted(BegunRun("run_long", KEY, "main", 1.0)):
+        (path,) = tmp_path.iterdir()
+        for write in (half, nothing):
+            with own.noted(BegunRun("run_over", KEY, "main", 1.0)):
+                monkeypatch.setattr(os, "write", write)
+            with own.noted(BegunRun("run_unseen", KEY, "main", 1.0)):
+                pass
+            monkeypatch.undo()
+            with own.noted(BegunRun("run_now", KEY, "main", 1.0)):
+                assert ["run_long", "run_now"] == [run.run_id for run in journal._read(path)]
+    own.close()
+    assert 2 == len(caplog.messages)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
+from app.config import CircuitBreaker, Provider, Retry, Timeouts
 from app.contract.models import (
     ChatCompletionRequestAssistantMessage,
     ChatCompletionRequestMessageContentPartText,
@@ -30,6 +31,15 @@ from app.runs.turn import Turn
 if TYPE_CHECKING:
     import aiohttp
 
+# A run may wait for a place and then write for minutes; a child that doesn't answer is the supervisor's.
+_SETTINGS: Final = Provider(
+    base_url="",
+    always_stream=True,
+    timeouts=Timeouts(first_byte_seconds=0, idle_seconds=0),
+    retry=Retry(attempts=0),
+    circuit_breaker=CircuitBreaker(enabled=False),
+)
+
 
 class LocalEngine:
     """Answers with SmolLM2-135M-Instruct on this machine.
@@ -41,7 +51,7 @@ class LocalEngine:
     def __init__(self, session: Callable[[], aiohttp.ClientSession]) -> None:
         self.model = LocalModel()
         self._warming: asyncio.Task[None] | None = None
-        self._upstream = UpstreamEngine("local", self._endpoint, session, always_stream=True)
+        self._upstream = UpstreamEngine("local", self._endpoint, session, _SETTINGS)
 
     def run(self, turn: Turn) -> AsyncIterator[Event]:
         """See ``Engine``."""

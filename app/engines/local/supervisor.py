@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 from app.engines.local import child
 from app.engines.local.process import Announcement, ChildProcess
+from app.log import logger
 
 MAX_FAILED_STARTS: Final = 5
 FAILURE_WINDOW_SECONDS: Final = 60.0
@@ -89,7 +90,7 @@ class LocalModel:
         command: Sequence[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._log = log if log is not None else logging.getLogger(__name__)
+        self._log = log if log is not None else logger(__name__)
         self._startup_timeout = startup_timeout
         # By path, so that the child doesn't build the gateway by importing `app`. -P keeps the script's folder off
         # sys.path, where our module names could hide someone else's.

@@ -81,6 +81,8 @@ def _chunk(body: Any) -> Fields:
 def _choice(choice: Any, words: str) -> ChoiceExtra | None:
     spoken = choice.get(words)
     extra = ChoiceExtra(choice=_others(choice, _CHOICE), delta=_others(spoken, _DELTA))
+    if not isinstance(extra.delta.get("audio", {}), dict):
+        del extra.delta["audio"]  # a whole message has it from here, and OpenAI's schema knows objects only
     calls = spoken.get("tool_calls") if isinstance(spoken, dict) else None
     for place, call in enumerate(calls or ()):
         if fields := _others(call, _CALL):

@@ -7,7 +7,7 @@ missing, null, empty or of a neighbouring type.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -23,6 +23,8 @@ from app.contract.models import (
 )
 from app.engines.upstream.beside import extra_of
 from app.errors import EngineFailed
+from app.large.aside import LARGE, aside
+from app.large.shortened import Shortened, read
 from app.runs.event import Event, Extra
 
 _FINISH_REASONS: Final = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
@@ -38,6 +40,7 @@ class _Loose(Event):
     # The event's own fields, under names that no upstream gives to one of its.
     extra: Extra | None = msgspec.field(default=None, name="zero extra")
     more: bool = msgspec.field(default=False, name="zero more")
+    large: bool = msgspec.field(default=False, name="zero large")
     replayed: bool = msgspec.field(default=False, name="zero replayed")
 
 
@@ -105,9 +108,26 @@ class _StrictAnswer(_Strict):
     choices: list[_WholeChoice]  # type: ignore[assignment]  # narrower: as above
 
 
+_T = TypeVar("_T")
+
 _strict_decoder = msgspec.json.Decoder(_Strict)
 _answer_decoder = msgspec.json.Decoder(_StrictAnswer)
 _loose_decoder = msgspec.json.Decoder(_Loose)
+
+
+async def event_of(data: bytes, *, whole: bool) -> Event:
+    """Decode a chunk of a stream or a whole answer, beside the event loop if it is large.
+
+    Raises:
+        UpstreamErrorEvent: If it is an error object.
+        EngineFailed: If it is neither.
+    """
+    decode = event_of_completion if whole else event_of_chunk
+    if len(data) <= LARGE:
+        return decode(data)
+    event = await aside(decode, data)
+    event.large = True
+    return event
 
 
 def event_of_chunk(data: bytes) -> Event:
@@ -118,7 +138,7 @@ def event_of_chunk(data: bytes) -> Event:
         EngineFailed: If it is no chunk at all.
     """
     try:
-        return _strict_decoder.decode(data)
+        return _decoded(_strict_decoder, data)
     except msgspec.ValidationError:
         body = _json(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
@@ -126,7 +146,7 @@ def event_of_chunk(data: bytes) -> Event:
     if isinstance(body, dict) and body.get("error") is not None:
         raise UpstreamErrorEvent(_error_fields(body["error"]))
     try:
-        event: Event = _loose_decoder.decode(data)
+        event: Event = _decoded(_loose_decoder, data)
     except msgspec.ValidationError:
         event = _forgiving(body, "delta")
     event.extra = extra_of(body, event, "delta")
@@ -141,7 +161,7 @@ def event_of_completion(data: bytes) -> Event:
         EngineFailed: If it is no chat completion.
     """
     try:
-        strict = _answer_decoder.decode(data)
+        strict = _decoded(_answer_decoder, data)
     except msgspec.ValidationError:
         body = _json(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
@@ -168,9 +188,17 @@ def _error_fields(error: Any) -> dict[str, Any]:
     return error if isinstance(error, dict) else {"message": str(error)}
 
 
+def _decoded(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
+    if len(data) <= LARGE:
+        return decoder.decode(data)
+    short = Shortened(data)
+    decoded: _T = short.restored(decoder.decode(short.json))
+    return decoded
+
+
 def _json(data: bytes) -> Any:
     try:
-        return msgspec.json.decode(data)
+        return read(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise _nonsense("isn't JSON") from problem
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.engines.upstream.chunk import UpstreamErrorEvent, event_of_chunk
+from app.engines.upstream.chunk import UpstreamErrorEvent, event_of, event_of_chunk
 from app.engines.upstream.sse_reader import SSEReader
 from app.errors import EngineFailed
+from app.large.aside import LARGE
 from app.runs.event import Event
 
 AT_ONCE: Final = 64
@@ -38,6 +39,11 @@ class ChunkReader:
         """Whether there is something for ``batch``."""
         return bool(self._waiting)
 
+    @property
+    def is_large(self) -> bool:
+        """Whether what comes next is for ``large`` instead of ``batch``."""
+        return bool(self._waiting) and len(self._waiting[0]) > LARGE
+
     def feed(self, data: bytes) -> None:
         """Take in what one read has brought; no bytes mean that the stream has ended.
 
@@ -47,8 +53,20 @@ class ChunkReader:
         self.over = not data
         self._waiting += self._data.feed(data) if data else self._data.end()
 
+    async def large(self) -> list[Event]:
+        """Return the next event, which is large, decoded beside the event loop; it says whether more are ready.
+
+        Raises:
+            UpstreamErrorEvent: If it is an error object.
+            EngineFailed: If it is no chunk at all.
+        """
+        event = await event_of(self._waiting.pop(0), whole=False)
+        event.more = bool(self._waiting)
+        return [event]
+
     def batch(self) -> list[Event]:
-        """Return the next events, none if only the end was left. The last one says whether more are ready.
+        """Return the next events, up to a large one; none if only the end was left. The last one says whether more are
+        ready.
 
         Raises:
             UpstreamErrorEvent: If the first of them is an error object.
@@ -57,10 +75,13 @@ class ChunkReader:
         waiting = self._waiting[:AT_ONCE]
         self._waiting = self._waiting[AT_ONCE:]
         events: list[Event] = []
-        for item in waiting:
+        for at, item in enumerate(waiting):
             if item == _DONE:
                 self.done = self.over = True
                 self._waiting = []
+                break
+            if len(item) > LARGE:
+                self._waiting = waiting[at:] + self._waiting
                 break
             try:
                 event = event_of_chunk(item)

@@ -66,7 +66,7 @@ def failure_of_error(
         f"The provider {provider!r} {how}" + (f": {said}" if said else "."),
         status=_STATUS.get(status, 502),
         code=code or ("rate_limit_exceeded" if status == 429 else None),
-        retry_after=_seconds(retry_after) or (1 if status == 429 else None),
+        retry_after=seconds_of(retry_after) or (1 if status == 429 else None),
     )
 
 
@@ -81,7 +81,8 @@ def _error_object(body: bytes) -> Mapping[str, Any]:
     return {"message": error} if isinstance(error, str) else {}
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def seconds_of(retry_after: str | None) -> float | None:
+    """Return how long a ``Retry-After`` asks to wait, in seconds; ``None`` if it doesn't say."""
     if not retry_after:
         return None
     try:

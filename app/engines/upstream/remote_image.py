@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from ipaddress import ip_address
@@ -27,8 +27,11 @@ from app.contract.models import (
 from app.engines.upstream.image_data import ImageData
 from app.engines.upstream.image_host import ImageHosts, ImageRefused
 from app.errors import InvalidRequest
+from app.large.aside import LARGE, aside, aside_if
+from app.large.shortened import read as decoded
+from app.large.written import written
 from app.runs.turn import Turn
-from app.sessions.message import Message
+from app.sessions.message import Message, size_of
 
 if TYPE_CHECKING:
     import aiohttp
@@ -65,7 +68,7 @@ class RemoteImages:
         Raises:
             InvalidRequest: If an image can't be had, or there are too many; ``param`` is its place in the request.
         """
-        read = dict(_with_addresses(turn.messages))
+        read = await aside_if(size_of(turn.messages) > LARGE, _with_addresses, turn.messages)
         times = Counter(part["url"] for fields in read.values() for part in _remote(fields))
         if not times:
             return turn.messages
@@ -79,10 +82,7 @@ class RemoteImages:
         for fields in read.values():
             for part in _remote(fields):
                 part["url"] = images[part["url"]]
-        return tuple(
-            Message.of(message.role, read[index]) if index in read else message
-            for index, message in enumerate(turn.messages)
-        )
+        return await aside(_put_in, turn.messages, read)
 
     async def _fetch_all(self, times: Counter[str], request: CreateChatCompletionRequest) -> dict[str, str]:
         import aiohttp
@@ -204,17 +204,26 @@ class _Budget:
             raise ImageRefused(f"the images are larger than {self._limit} bytes together")
 
 
-def _with_addresses(messages: tuple[Message, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the messages that have an image's address, decoded, each with its position."""
+def _with_addresses(messages: tuple[Message, ...]) -> dict[int, dict[str, Any]]:
+    """Return the messages that have an image's address, decoded, under their positions."""
+    found: dict[int, dict[str, Any]] = {}
     for index, message in enumerate(messages):
         if message.role != "user":
             continue
         text = bytes(message.raw)
         # Most have none, and may be large. With a backslash in it JSON spells any text in other ways.
         if b"\\" in text or (b"image_url" in text and b"://" in text):
-            fields = msgspec.json.decode(text)
+            fields = decoded(text)
             if any(True for _ in _remote(fields)):
-                yield index, fields
+                found[index] = fields
+    return found
+
+
+def _put_in(messages: tuple[Message, ...], instead: Mapping[int, dict[str, Any]]) -> tuple[Message, ...]:
+    return tuple(
+        Message(message.role, msgspec.Raw(written(instead[index]))) if index in instead else message
+        for index, message in enumerate(messages)
+    )
 
 
 def _remote(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -33,7 +33,10 @@ class SSEReader:
             self._rest += data
             self._check_size()
             return []
-        lines = (bytes(self._rest) + data).split(b"\n") if self._rest else data.split(b"\n")
+        lines = data.split(b"\n")
+        if self._rest:
+            self._rest += lines[0]
+            lines[0] = bytes(self._rest)
         self._rest = bytearray(lines.pop())
         events: list[bytes] = []
         for line in lines:

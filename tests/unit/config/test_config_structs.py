@@ -23,6 +23,16 @@ def test_the_empty_configuration_has_the_documented_defaults() -> None:
             },
             "drainSeconds": 25.0,
             "trustedProxies": [],
+            "limits": {
+                "maxConnections": 16_384,
+                "maxRuns": 8_192,
+                "maxHeaderBytes": 65_536,
+                "headSeconds": 30.0,
+                "bodySeconds": 30.0,
+                "requestSeconds": 300.0,
+                "idleSeconds": 75.0,
+                "sendSeconds": 60.0,
+            },
             "http": {
                 "cors": {"origins": [], "maxAgeSeconds": 600},
                 "endpoints": {
@@ -111,7 +121,10 @@ def test_no_secret_is_in_repr() -> None:
     assert "s3cret" not in repr(provider.__rich_repr__())
     assert repr(provider) == (
         "Provider(base_url='https://x/v1', api_key='***', api='openai-completions', "
-        "headers={'X-Team': '***'}, fetch_images=None, always_stream=False, models=None)"
+        "headers={'X-Team': '***'}, fetch_images=None, always_stream=False, max_answer_bytes=64000000, "
+        "timeouts=Timeouts(connect_seconds=10.0, first_byte_seconds=300.0, idle_seconds=120.0, total_seconds=0.0), "
+        "retry=Retry(attempts=2, max_seconds=5.0), circuit_breaker=CircuitBreaker(enabled=True, failures=5, "
+        "window_seconds=60.0, pause_seconds=30.0, count_rate_limits=False), models=None)"
     )
     assert "token='***'" in repr(auth)
     assert "Remote(url='ws://x', token='***', password='***')" == repr(config.gateway.remote)

@@ -22,6 +22,7 @@ METADATA: dict[str, tuple[set[str], set[str], str]] = {
     ),
     "metadata{}": (set(), {"maxLength 512"}, "OpenAI documents it"),
 }
+_PLACE_NAMES = ("country", "region", "city", "timezone")
 NULLS: dict[str, tuple[set[str], set[str], str]] = {
     place: (set(), {"type null"}, "many clients write down what they don't set")
     for place in (
@@ -35,11 +36,31 @@ NULLS: dict[str, tuple[set[str], set[str], str]] = {
         *("tools[].function.description", "tools[].function.parameters", "user", "web_search_options"),
     )
 }
+LENGTHS: dict[str, tuple[set[str], set[str], str]] = {
+    place: (set(), {"maxLength 8192", *more}, "what names something isn't megabytes long")
+    for place, *more in (
+        ("user", "type null"),
+        ("prompt_cache_key",),
+        ("messages[].name", "type null"),
+        ("messages[].audio.id",),
+        ("messages[].content[].file.filename", "type null"),
+        ("messages[].content[].file.file_id", "type null"),
+        ("function_call.name",),
+        ("tool_choice.function.name",),
+        ("tool_choice.custom.name",),
+        ("tools[].custom.name",),
+        ("audio.voice",),
+        ("audio.voice.id",),
+        ("moderation.model",),
+        *((f"web_search_options.user_location.approximate.{name}",) for name in _PLACE_NAMES),
+    )
+}
 DIFFERENCES: dict[str, dict[str, tuple[set[str], set[str], str]]] = {
     "CreateChatCompletionRequest": METADATA
     | NULLS
+    | LENGTHS
     | {
-        "model": (set(), {"minLength 1"}, "it names an agent"),
+        "model": (set(), {"minLength 1", "maxLength 512"}, "it names an agent, and each chunk repeats it"),
         "messages": (set(), {TURN}, "a run needs a turn"),
         "functions[].name": (set(), NAME, "OpenAI documents these letters and this length"),
         "tools[].function.name": (set(), NAME, "OpenAI documents these letters and this length"),

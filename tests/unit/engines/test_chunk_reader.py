@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from itertools import pairwise
 
@@ -99,3 +100,19 @@ def test_an_end_without_a_blank_line() -> None:
 
     assert ["a"] == words(reader.batch())
     assert (True, False) == (reader.over, reader.done)
+
+
+def test_a_large_event_is_read_by_itself() -> None:
+    """Those before it come first, those behind it after it, and each says that more are ready."""
+    reader = ChunkReader()
+    large = "x" * 200_000
+    reader.feed(spoken("a", "b", large, "c"))
+
+    at_first, before = reader.is_large, reader.batch()
+    assert (False, True) == (at_first, reader.is_large)
+    alone = asyncio.run(reader.large())
+    behind = reader.batch()
+
+    assert (["a", "b"], [large], ["c"]) == (words(before), words(alone), words(behind))
+    assert [True, True, True, False] == [event.more for event in (*before, *alone, *behind)]
+    assert [False, False, True, False] == [event.large for event in (*before, *alone, *behind)]

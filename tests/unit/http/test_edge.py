@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from litestar.types import Receive, Scope, Send
 
+from app.http.admission import Admission
 from app.http.edge import Edge, identify, request_id_of
 from app.http.response import send_response
 
@@ -44,7 +45,7 @@ def answered(
         raise AssertionError("nobody asks for the body")
 
     scope: Any = {"type": type, "headers": list(headers)}
-    asyncio.run(Edge(application)(scope, receive, send))
+    asyncio.run(Edge(application, Admission())(scope, receive, send))
     return out, seen
 
 

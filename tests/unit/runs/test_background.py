@@ -343,3 +343,16 @@ def test_a_failure_in_telling_is_no_failure_of_the_run(caplog: pytest.LogCapture
 
     play(TinyEngine(), scenario)
     assert [ZeroDivisionError] == [record.exc_info[0] for record in caplog.records if record.exc_info]
+
+
+def test_a_clock_that_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ends before it began, by the clock, took no time."""
+
+    async def scenario(runs: BackgroundRuns) -> None:
+        run = runs.start(stateless(), None, None)
+        monkeypatch.setattr(background, "time", lambda: 5.0)
+        assert 0 == run.duration_ms
+        await run.outcome()
+        assert (5.0, 0) == (run.ended_at, run.duration_ms)
+
+    play(TinyEngine(), scenario)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,8 +13,10 @@ import pytest
 from app.config import Window
 from app.runs import sizing
 from app.runs.sizing import Conversation, Sizing
-from app.runs.token_count import FILE_TOKENS, count, largest_size, size
+from app.runs.token_count import FILE_TOKENS, Size, count, largest_size, measured, size
+from app.sessions.history import History, Spoken
 from app.sessions.message import Message
+from app.sessions.store import StoredMessage
 from tests.unit.conversation import assistant, said, user
 
 WORD = "word " * 99
@@ -40,11 +42,11 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     """Messages whose tokens were really counted."""
     seen: list[Message] = []
 
-    def counting(message: Message) -> int:
+    def counting(message: Message) -> Size:
         seen.append(message)
-        return size(message)
+        return measured(message)
 
-    monkeypatch.setattr(sizing, "size", counting)
+    monkeypatch.setattr(sizing, "measured", counting)
     return seen
 
 
@@ -74,6 +76,70 @@ def test_each_message_is_counted_once(counted: list[Message]) -> None:
     before = ask(999)
     # The last question's answer, its question, and the new question.
     assert 3 == ask(1_000) - before
+
+
+@pytest.mark.parametrize("window", [600, 2_000, 8_000, 22_000, 24_000, 400_000])
+def test_a_session_s_history_is_cut_as_any_other(window: int) -> None:
+    """What is known of a history as a whole saves looking at it, and changes nothing."""
+    sized, past = Sizing(), history(100)
+    spoken = Spoken.of(past)
+    for turns in (30, 99, 100, 50):
+        messages, sums = past[: 2 * turns], Spoken.of(past[: 2 * turns])
+        expected = fitted(Sizing(), messages, window)
+        assert expected == fitted(sized, sums, window) == fitted(sized, spoken[: 2 * turns], window)
+        assert expected == fitted(sized, sums, window)
+
+
+@pytest.mark.parametrize("window", [100_000, 400_000], ids=["counted", "surely fits"])
+def test_a_history_that_fits_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch, window: int) -> None:
+    """In a window that is not yet full, the thousandth turn looks at no more messages than the tenth."""
+    looked_at: list[Message] = []
+
+    def looking(message: Message) -> int:
+        looked_at.append(message)
+        return largest_size(message)
+
+    def once(sized: Sizing, raw: bytes, counting: Callable[[], Size], at_once: object = None) -> Size:
+        looked_at.append(user("counted"))
+        return really(sized, raw, counting, at_once)  # type: ignore[arg-type]  # what it was called with
+
+    really = Sizing._once
+    monkeypatch.setattr(sizing, "largest_size", looking)
+    monkeypatch.setattr(Sizing, "_once", once)
+    sized, past = Sizing(), History()
+    amounts = []
+    for turn in range(200):
+        looked_at.clear()
+        assert 2 * turn + 1 == len(fitted(sized, past.messages, window))
+        amounts.append(len(looked_at))
+        past = past.extended(StoredMessage("", "", message) for message in history(turn + 1)[-2:])
+    assert max(amounts[-10:]) <= 4
+
+
+def test_an_estimate_counts_what_is_new(counted: list[Message]) -> None:
+    """Where the engine doesn't count, a long session's thousandth turn counts what has come since the turn before."""
+    sized, system, past = Sizing(), said("system", "s"), History()
+    amounts = []
+    for turn in range(100):
+        conversation = Conversation((system,), past.messages, (user(f"question {turn}"),))
+        counted.clear()
+        told = conversation.messages
+        assert sum(measured(message).words for message in told) == sized.words_in(conversation, told)
+        amounts.append(len(counted))
+        past = past.extended(StoredMessage("", "", message) for message in history(turn + 1)[-2:])
+    assert [3] * 99 == amounts[1:]
+
+
+def test_an_estimate_is_of_what_was_told() -> None:
+    """Not of what a summary stands for, even if nothing has become shorter by it; files are no words."""
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    parts = [{"type": "text", "text": "look"}, picture]
+    past, new = history(10), Message("user", msgspec.Raw(msgspec.json.encode({"role": "user", "content": parts})))
+    conversation = Conversation((), Spoken.of(past), (new,))
+    told = (said("system", "in short"), *past[1:], new)
+    assert conversation.is_all_in(told)
+    expected = sum(count(text) + 4 for text in ("in short", *(f"{at // 2} {WORD}" for at in range(1, 20)), "look"))
+    assert expected == Sizing().words_in(conversation, told)
 
 
 def test_the_whole_window_is_used_and_not_more() -> None:

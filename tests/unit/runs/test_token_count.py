@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.contract.models import CompletionUsage
-from app.runs.token_count import count, estimate
+from app.runs.token_count import count, estimate, measured
 from app.sessions.message import Message
 from tests.unit.conversation import assistant, said, user
 
 
 def estimated(messages: list[Message], *texts: str) -> CompletionUsage:
     """Estimate a turn's usage."""
-    return asyncio.run(estimate(messages, texts))
+    return asyncio.run(estimate(lambda: sum(measured(message).words for message in messages), texts))
 
 
 @pytest.mark.parametrize(

@@ -69,3 +69,10 @@ def test_places_are_those_of_the_request() -> None:
     with pytest.raises(InvalidRequest) as caught:
         check_tool_results(job(user("a"), result("c"), request=sent), (), 0)
     assert "messages[2].tool_call_id" == caught.value.param
+
+
+@pytest.mark.parametrize(("other", "expected"), [("", None), ("x", "messages[2].tool_call_id")])
+def test_ids_of_any_length_are_compared_whole(other: str, expected: str | None) -> None:
+    """Some services put what a model thought into them."""
+    long = "c" * 300_000
+    assert expected == fault(user("a"), calling(long), result(long + other))

@@ -152,6 +152,18 @@ def test_nobody_to_share_with() -> None:
     play(scenario, others=False)
 
 
+def test_a_lock_out_ends_when_it_ends_here() -> None:
+    """Who shares with nobody isn't told of it again by the ledger, which has heard of it a little later."""
+
+    async def scenario(ledger: Ledger, limit: SharedFailureLimit) -> None:
+        ledger.standings = [("a", 0, 0.9)]
+        limit.failed("a")
+        await ledger.next()
+        assert None is limit.retry_after("a")
+
+    play(scenario, others=False)
+
+
 def test_what_was_locked_out_before_a_restart() -> None:
     """It is known as soon as the ledger has been read."""
 

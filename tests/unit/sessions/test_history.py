@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from app.sessions.history import History, Spoken
 from app.sessions.store import StoredMessage
-from tests.unit.conversation import user
+from tests.unit.conversation import assistant, user
 
 
 def stored(number: int) -> StoredMessage:
     """Return a message of which no two are the same."""
-    return StoredMessage(f"id {number}", f"digest {number}", user("x" * (number % 7) + f"{number}"))
+    text = "x" * (number % 7) + f"{number}"
+    message = assistant(f"function_call {text}") if number % 5 == 0 else user(f"function_call {text}")
+    return StoredMessage(f"id {number}", f"digest {number}", message)
 
 
 STEPS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 12), st.integers(0, 3)), max_size=25)
@@ -36,6 +38,11 @@ def test_any_growth(steps: list[tuple[int, int, int]]) -> None:
             sizes = [sum(len(bytes(one.message.raw)) for one in expected[:at]) for at in range(len(expected) + 1)]
             assert sizes == [history.bytes_before(at) for at in range(len(expected) + 1)]
             assert sum(len(bytes(one.message.raw)) for one in expected) < history.held or not expected
+            callers = [one for one in expected if one.message.role == "assistant"]
+            assert bool(callers) is history.may_call_functions is history.messages.may_call_functions
+            # Asked of one in three, so that what they share is known up to different places.
+            if (len(expected) + which) % 3 == 0:
+                assert sizes[-1] == history.messages.sum("bytes", lambda message: len(bytes(message.raw)))
 
 
 @given(st.integers(0, 6), st.slices(6))

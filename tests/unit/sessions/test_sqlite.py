@@ -14,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.sessions import sqlite
+from app.sessions.idempotency import Claimant
 from app.sessions.message import Message
 from app.sessions.sqlite import SqliteStore
 from app.sessions.store import StoredMessage, StoreError
@@ -147,3 +149,22 @@ def test_any_branching(tmp_path: Path, turns: list[tuple[int, list[str]]]) -> No
                 assert expected == await written(store)
 
     asyncio.run(scenario())
+
+
+def test_writers_wait_for_their_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one process nobody is refused because somebody else writes, even if SQLite itself would not wait at all."""
+    monkeypatch.setitem(sqlite._OPTIONS, "connect_args", {"timeout": 0})
+
+    async def main() -> None:
+        async with opened(tmp_path / "s.sqlite3") as store:
+
+            async def claim(n: int) -> None:
+                claimant = Claimant(f"run_{n}", "main", f"{KEY}{n}")
+                await store.records.claim(f"key {n}", b"asked", claimant, 60)
+                await append(store, user("a"), key=f"{KEY}{n}")
+                await store.records.free(f"key {n}", claimant.run_id)
+
+            await asyncio.gather(*(claim(n) for n in range(40)))
+            assert [["user: a"]] * 40 == [await written(store, f"{KEY}{n}") for n in range(40)]
+
+    asyncio.run(main())

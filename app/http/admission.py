@@ -1,0 +1,78 @@
+"""How many connections there may be, and who gives way when there are more: probes are answered all the same.
+
+Knows no protocol and no socket. Shared by all connections of a process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from app.config import Limits
+from app.log import logger
+
+RESERVED: Final = 64
+"""Connections beyond the limit, on which only probes are answered."""
+
+_log = logger("zero.http")
+
+
+class Client(Protocol):
+    """A connection on which nothing is asked at the moment."""
+
+    def drop(self) -> None:
+        """Close it without a word."""
+        ...
+
+
+class Admission:
+    """Decides which connections are served.
+
+    Args:
+        limits: The configuration's ``gateway.limits``.
+        probes: Paths that are answered on any connection.
+    """
+
+    def __init__(self, limits: Limits | None = None, probes: Iterable[str] = ()) -> None:
+        self.limits = limits or Limits()
+        self.probes: Final = frozenset(path.encode() for path in probes)
+        self._waiting: dict[Client, None] = {}
+        self._told = False
+
+    def admit(self, others: int) -> bool | None:
+        """Decide about a new connection: whether it is served, or ``None`` if there is no room for it at all.
+
+        Args:
+            others: How many there are without it.
+        """
+        if others < self.limits.max_connections:
+            self._told = False
+            return True
+        # One that asks nothing gives way, the longest first: who fills the places with silence keeps nobody out.
+        oldest = next(iter(self._waiting), None)
+        if oldest is not None:
+            del self._waiting[oldest]
+            oldest.drop()
+            return True
+        if not self._told:
+            self._told = True
+            _log.warning("%d connections are at work (gateway.limits.maxConnections): others are refused", others)
+        return False if others < self.limits.max_connections + RESERVED else None
+
+    def idle(self, client: Client) -> None:
+        """Note that nothing is asked on a connection any more, or not yet."""
+        self._waiting[client] = None
+
+    def busy(self, client: Client) -> None:
+        """Note that something is asked on it, or that it is gone."""
+        self._waiting.pop(client, None)
+
+
+def admission_of(app: object) -> Admission:
+    """Return what the gateway within an application decides with; its defaults, if none is found there."""
+    while app is not None:
+        found = getattr(app, "admission", None)
+        if isinstance(found, Admission):
+            return found
+        app = getattr(app, "app", None)  # what uvicorn wraps it with
+    return Admission()
