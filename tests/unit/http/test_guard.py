@@ -85,14 +85,15 @@ def test_a_key_may_call_what_the_contract_has_for_keys(path: str) -> None:
     config = msgspec.convert({"gateway": {"auth": {"keys": [entry("a")]}}}, Config)
     check = guard(Authenticator(Secret("s"), config), lambda: True)
     for method, operation in BY_PATH[path].items():
-        scope = {"type": "http", "path": path, "method": method, "client": None, "server": None}
+        scope: dict[str, Any] = {"type": "http", "path": path, "method": method, "client": None, "server": None}
         scope["headers"] = [(b"authorization", b"Bearer " + secret("a").encode())]
-        route = ASGIConnection(cast("Any", scope)), cast("BaseRouteHandler", _Handler({OPERATIONS: BY_PATH[path]}))
+        connection: Any = ASGIConnection(cast("Any", scope))
+        handler = cast("BaseRouteHandler", _Handler({OPERATIONS: BY_PATH[path]}))
         if operation.keys or operation.public:
-            asyncio.run(_awaited(check(*route)))
+            asyncio.run(_awaited(check(connection, handler)))
         else:
             with pytest.raises(PermissionDenied):
-                asyncio.run(_awaited(check(*route)))
+                asyncio.run(_awaited(check(connection, handler)))
         assert ("zero.caller" in scope) == operation.keys
 
 
