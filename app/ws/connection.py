@@ -26,7 +26,7 @@ from app.contract.frames import (
     RequestFrame,
     TickEvent,
 )
-from app.errors import AuthenticationFailed, InvalidRequest
+from app.errors import AuthenticationFailed, InvalidRequest, ModelNotFound
 from app.large.aside import LARGE, aside_if
 from app.log import logger
 from app.security.authenticator import Authenticator
@@ -191,36 +191,39 @@ class Connection:
             raise Closed(1008, "handshake timeout") from None
 
     async def _greet(self, text: str) -> None:
-        failure: HandshakeFailed | None
+        answer: HandshakeFailed | HelloOk
         try:
             request = request_of(text)
         except NotJsonError:
             raise Closed(1000, "not JSON") from None
         except NotARequestError as error:
-            request_id, failure = error.request_id, _handshake(CONNECT_FIRST)
+            request_id, answer = error.request_id, _handshake(CONNECT_FIRST)
         else:
-            request_id, failure = request.id, self._failure_of(request)
-        if failure is not None:
-            self.respond(request_id, failure.failure)
+            request_id, answer = request.id, self._greeted(request)
+        if isinstance(answer, HandshakeFailed):
+            self.respond(request_id, answer.failure)
             await self._outbox.flush(self._write)
-            raise Closed(failure.close_code, str(failure)[:100])
-        assert self._admission is not None, "no failure means admission"
+            raise Closed(answer.close_code, str(answer)[:100])
         self._admitted(self)
         if self._wire is not None:
             self._wire.admit()
-        self.respond(request_id, self._hello(self._admission, self.id))
+        self.respond(request_id, answer)
 
-    def _failure_of(self, request: RequestFrame) -> HandshakeFailed | None:
+    def _greeted(self, request: RequestFrame) -> HandshakeFailed | HelloOk:
         if request.method != "connect":
             return _handshake(CONNECT_FIRST)
         try:
             params = _connect_decoder.decode(b"{}" if request.params is UNSET else bytes(request.params))
-            self._admission = admit(params, self._peer, self._auth, self._authenticator)
+            admission = admit(params, self._peer, self._auth, self._authenticator)
+            hello = self._hello(admission, self.id)
+        except ModelNotFound as error:  # the agents of an API key have left the configuration, all of them
+            return HandshakeFailed(MethodFailed("FORBIDDEN", error.message))
         except InvalidRequest as error:
             return _handshake(f"invalid connect params: at {error.param or '/'}: {error.message}")
         except HandshakeFailed as failure:
             return failure
-        return None
+        self._admission = admission
+        return hello
 
     async def _handle(self, text: str) -> None:
         try:

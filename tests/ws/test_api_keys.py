@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from tests.api_keys import entry, secret
-from tests.doors.client import chat
+from tests.doors.client import SECONDS, ask, chat
 from tests.fakes.configuration import upstream_configuration
 from tests.fakes.script import Pause
 from tests.fakes.upstream import FakeUpstream
@@ -205,3 +207,26 @@ def test_a_connection_does_not_outlive_its_key(
             assert "FORBIDDEN" == denied(client, "health")
             return
     raise AssertionError("the machine is too slow")
+
+
+def test_a_key_whose_agents_are_gone(tmp_path: Path, dial: Callable[..., Client]) -> None:
+    """An edit took them, and the key with them; the key is there until the restart, and leads to no other agent."""
+    config = merged(configuration(), {"gateway": {"auth": {"keys": [entry("left", agents=["beta"])]}}})
+    with LiveGateway(tmp_path, config, arguments=AS_ZERO_GATEWAY) as gateway:
+        assert ["beta"] == [one["id"] for one in admitted(dial(gateway), "left").call("agents.list")["agents"]]
+        gateway.config_file.write_text(json.dumps({**configuration(), "agents": {"list": [{"id": "main"}]}}))
+        began = time.monotonic()
+        while 404 != chat(gateway, "hi", token=secret("left")).status:
+            assert time.monotonic() - began < SECONDS
+        assert ("FORBIDDEN", 1008) == _code(refused(dial(gateway), handshake(auth={"token": secret("left")})))
+        assert [] == json.loads(ask(gateway, "GET", "/v1/models", token=secret("left")).body)["data"]
+        assert "Traceback" not in gateway.log
+
+
+def admitted(client: Client, name: str) -> Client:
+    """Shake hands with a key's secret."""
+    return client.admitted(auth={"token": secret(name)})
+
+
+def _code(refusal: tuple[Refused, int]) -> tuple[str, int]:
+    return refusal[0].code, refusal[1]
