@@ -36,9 +36,12 @@ from app.log import logger
 from app.machinery import Machinery
 from app.runs.retention import Retention
 from app.runs.session_care import SessionCare
+from app.security.allowance import Allowances
 from app.security.authenticator import Authenticator
+from app.security.key_uses import OwnKeyUses
 from app.security.secret import resolve_secret
 from app.security.shared_failures import SharedFailureLimit
+from app.security.shared_key_uses import SharedKeyUses
 from app.sessions.store import StoreError
 from app.ws.door import Door
 
@@ -81,8 +84,13 @@ class Gateway:
             gateway.auth.rate_limit, self.store.failures, others=self.store.leases is not None
         )
         self.authenticator = Authenticator(resolve_secret(gateway.auth, environ), loaded.config, self._failures)
-        self.websocket = Door(self.runs, (self.store, self.store.kind), self.authenticator, lambda: self.loaded)
-        self.chat = ChatCompletions(self.runs, lambda: self.loaded, self.store.records)
+        ledger = self.store.key_uses
+        self._shared_uses = SharedKeyUses(ledger) if ledger is not None else None
+        self._allowances = Allowances(self._shared_uses or OwnKeyUses())
+        self.websocket = Door(
+            self.runs, (self.store, self.store.kind), self.authenticator, lambda: self.loaded, self._allowances
+        )
+        self.chat = ChatCompletions(self.runs, lambda: self.loaded, self.store.records, self._allowances)
         enabled = gateway.http.endpoints.chat_completions.enabled
         contract = document.load()
         app: ASGIApp = self._litestar(contract, enabled)
@@ -142,6 +150,7 @@ class Gateway:
         self.store.open()
         watcher = asyncio.create_task(self._watch(), name="config-watcher")
         sharing = asyncio.create_task(self._share(), name="failures-sharing")
+        renewing = asyncio.create_task(self._renew(), name="key-uses-renewal")
         care = SessionCare(self.store, self.runs)
         retention = Retention(self.store.archive, care, lambda: self.loaded.config.session)
         forgetting = asyncio.create_task(retention.keep(), name="session-retention")
@@ -150,12 +159,13 @@ class Gateway:
         try:
             yield
         finally:
-            for task in (watcher, sharing, forgetting, settling):
+            for task in (watcher, sharing, forgetting, settling, renewing):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
             await self.chat.close()
             await self.websocket.close()
+            await self._allowances.close()
             await self._machinery.close()
 
     async def _settle(self) -> None:
@@ -183,6 +193,14 @@ class Gateway:
         except Exception:
             # Without it each process counts for itself.
             _log.exception("failed authentications are no longer shared")
+
+    async def _renew(self) -> None:
+        try:
+            if self._shared_uses is not None:
+                await self._shared_uses.renew()
+        except Exception:
+            # Without it a long run of a key with maxConcurrent loses its place to another.
+            _log.exception("the runs of API keys are no longer told of")
 
     def _apply(self, loaded: LoadedConfig) -> None:
         self.loaded = loaded

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-ErrorType = Literal["invalid_request_error", "permission_error", "rate_limit_error", "server_error"]
+ErrorType = Literal[
+    "invalid_request_error", "permission_error", "rate_limit_error", "server_error", "requests", "tokens"
+]
+
+
+LONGEST_WAIT_SECONDS = 5.0
+"""How long official SDKs are let wait before they try again by themselves."""
 
 
 class GatewayError(Exception):
@@ -133,8 +139,19 @@ class AuthenticationFailed(GatewayError):
         return [*super().headers, ("www-authenticate", "Bearer")]
 
 
+class KeyExpired(AuthenticationFailed):
+    """Raised when the secret is that of a key whose time is over. Only who has the secret is told so."""
+
+    default_code = "api_key_expired"
+
+    def __init__(self, name: str) -> None:
+        GatewayError.__init__(
+            self, f"The API key {name!r} has expired. Ask the gateway's operator for another (zero keys add)."
+        )
+
+
 class PermissionDenied(GatewayError):
-    """Raised when the caller is known but the agent's policy forbids what it asks."""
+    """Raised when the caller is known but the agent's policy, or the caller's key, forbids what it asks."""
 
     status = 403
     type: ErrorType = "permission_error"
@@ -271,6 +288,35 @@ class RateLimited(GatewayError):
     status = 429
     type: ErrorType = "rate_limit_error"
     default_code = "rate_limit_exceeded"
+
+
+class KeyLimitReached(RateLimited):
+    """Raised when a key has used up what it may have in a minute. Nothing was done.
+
+    Args:
+        message: What the limit is, and when there will be room.
+        kind: What there were too many of; the error's type, as OpenAI has it.
+        retry_after: Seconds until there is room; ``None`` if there will never be.
+    """
+
+    def __init__(self, message: str, kind: Literal["requests", "tokens"], retry_after: float | None) -> None:
+        # Some SDKs sleep for as long as they are told: better to have the client know.
+        hopeless = retry_after is None or retry_after > LONGEST_WAIT_SECONDS
+        super().__init__(message, retry_after=retry_after or 60, should_retry=False if hopeless else None)
+        self.type = kind
+
+
+class KeyBusy(RateLimited):
+    """Raised when a key has as many runs under way as it may have. Nothing was done."""
+
+    default_code = "concurrency_limit_exceeded"
+
+    def __init__(self, name: str, most: int) -> None:
+        super().__init__(
+            f"The API key {name!r} has {most} runs under way, as many as it may have (maxConcurrent). "
+            "Try again when one of them is done.",
+            retry_after=1,
+        )
 
 
 class RunsFull(GatewayError):

@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "chat": "Talk with an agent.",
     "agents": "List agents, add one.",
     "sessions": "List sessions, show, reset, delete one.",
+    "keys": "Make API keys for others, list them, take them back.",
     "models": "List the models that the agents use.",
     "status": "Say what the gateway is doing.",
     "config": "Look at the configuration, change it, check it.",

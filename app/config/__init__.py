@@ -9,15 +9,17 @@ from __future__ import annotations
 from .agent_id import agent_id
 from .agent_profile import AgentProfile, ToolPolicy, Window, agent_profiles, default_agent_id
 from .display import displayed, value_at
-from .edition import Change, edit
+from .edition import REMOVED, Change, edit
 from .error import ConfigError, RuleError
 from .json5_document import read_value
+from .key_checks import is_key_name, moment
 from .key_path import KeyPath, dotted, key_path
 from .loading import LoadedConfig, load
 from .location import bind_host, config_path, port, state_dir
 from .model_ref import BUILT_IN_PROVIDERS, ModelRef, model_ref
 from .structs import (
     SQLITE,
+    ApiKey,
     Auth,
     ChatCompletions,
     CircuitBreaker,
@@ -40,8 +42,10 @@ from .watching import watch
 
 __all__ = [
     "BUILT_IN_PROVIDERS",
+    "REMOVED",
     "SQLITE",
     "AgentProfile",
+    "ApiKey",
     "Auth",
     "Change",
     "ChatCompletions",
@@ -75,9 +79,11 @@ __all__ = [
     "dotted",
     "edit",
     "escape",
+    "is_key_name",
     "key_path",
     "load",
     "model_ref",
+    "moment",
     "port",
     "read_value",
     "state_dir",

@@ -18,6 +18,7 @@ import msgspec
 from .agent_id import DEFAULT_ALIAS, agent_id
 from .error import RuleError, suggestion
 from .json_value import JsonValue
+from .key_checks import check_keys
 from .key_path import KeyPath, dotted
 from .location import host_of
 from .model_ref import BUILT_IN_PROVIDERS, is_model_id, is_provider_name, model_ref
@@ -53,6 +54,7 @@ def check(config: Config, engines: Collection[str] = ()) -> None:
     for name, provider in config.models.providers.items():
         _check_provider(name, provider, ("models", "providers", name), {*BUILT_IN_PROVIDERS, *engines})
     _check_agents(config)
+    check_keys(config)
     _check_session(config.session)
     _check_store(config.session.store)
     known: dict[str, tuple[str, ...] | None] = {**dict.fromkeys(engines), **BUILT_IN_PROVIDERS}

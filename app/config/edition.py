@@ -9,18 +9,29 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from enum import Enum
 from pathlib import Path
+from typing import Final, Literal, TypeAlias
 
 from .error import ConfigError, RuleError
 from .includes import Composition
 from .json5_document import read_document, read_text
 from .json5_editing import set_value
+from .json5_removal import without_item
 from .json_value import JsonValue
 from .key_path import KeyPath
 from .loading import LoadedConfig, load
 from .sole_editor import sole_editor
 
-Change = tuple[KeyPath, JsonValue]
+
+class _Removal(Enum):
+    REMOVED = "removed"
+
+
+REMOVED: Final = _Removal.REMOVED
+"""In the place of a value: an entry of a list that is to go."""
+
+Change: TypeAlias = tuple[KeyPath, JsonValue | Literal[_Removal.REMOVED]]
 """Where a value belongs, and the value as the file is to have it, variables unresolved."""
 
 
@@ -59,8 +70,12 @@ def _edit(main: Path, changes: Sequence[Change], environ: Mapping[str, str], eng
     try:
         for place, value in changes:
             _refuse_foreign(place, own, composition)
-            text = set_value(text, place, value)
-            own = _with(own, place, value)
+            if value is REMOVED:
+                text = without_item(text, place)
+                own = _without(own, place)
+            else:
+                text = set_value(text, place, value)
+                own = _with(own, place, value)
     except RuleError as fault:
         raise ConfigError.at(main, fault) from None
     loaded = load(main, environ, engines, text=text)
@@ -99,6 +114,19 @@ def _with(tree: JsonValue, path: KeyPath, value: JsonValue) -> JsonValue:
         return {**members, key: _with(members.get(key), rest, value)}
     items = tree if isinstance(tree, list) else []
     return [*items[:key], _with(_at(items, key), rest, value), *items[key + 1 :]]
+
+
+def _without(tree: JsonValue, path: KeyPath) -> JsonValue:
+    entries, index = _inside(tree, path[:-1]), path[-1]
+    assert isinstance(entries, list), "the entry was there"
+    assert isinstance(index, int), "the entry was there"
+    return _with(tree, path[:-1], [*entries[:index], *entries[index + 1 :]])
+
+
+def _inside(tree: JsonValue, path: KeyPath) -> JsonValue:
+    for key in path:
+        tree = _at(tree, key)
+    return tree
 
 
 def _replace(path: Path, text: str) -> None:

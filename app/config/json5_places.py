@@ -10,7 +10,7 @@ from typing import NamedTuple
 import json5
 
 LINE_ENDS = "\n\r\u2028\u2029"
-_DELIMITERS = frozenset(",]}:/")
+_DELIMITERS = frozenset(",]}:/\ufeff")
 
 
 class Node(NamedTuple):

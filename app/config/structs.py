@@ -59,6 +59,27 @@ class RateLimit(Section, frozen=True, kw_only=True):
     lockout_seconds: Seconds = 60.0
 
 
+class ApiKey(SecretSection, frozen=True, kw_only=True):
+    """Let somebody else than the operator in: whom, to which agents, and how much.
+
+    ``hash`` is of the secret, which is kept nowhere. Without ``agents`` all are allowed; without a limit there is none.
+    ``session_scope`` is for keys that are to share their sessions; otherwise each has its own. ``expires`` is the first
+    moment at which the key opens nothing any more.
+    """
+
+    _secrets: ClassVar[frozenset[str]] = frozenset({"hash"})
+
+    name: str
+    hash: str
+    agents: tuple[str, ...] | None = None
+    session_key: bool = True
+    session_scope: str | None = None
+    requests_per_minute: Count | None = None
+    tokens_per_minute: Count | None = None
+    max_concurrent: Count | None = None
+    expires: str | None = None
+
+
 class Auth(SecretSection, frozen=True, kw_only=True):
     """Say how clients prove who they are; a secret that is not here comes from the environment."""
 
@@ -67,6 +88,7 @@ class Auth(SecretSection, frozen=True, kw_only=True):
     mode: Literal["token", "password", "none"] = "token"
     token: str | None = None
     password: str | None = None
+    keys: tuple[ApiKey, ...] = ()
     rate_limit: RateLimit = RateLimit()
 
 

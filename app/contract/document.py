@@ -30,6 +30,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         multi_segment: Names of the path parameters whose value may contain slashes (`x-zero-multi-segment`).
         body: The struct of the JSON request body, if there is one.
         public: Whether the contract opens it to everyone with `security: []` (design.md, Architecture).
+        keys: Whether it is for others than the operator, too: clients with one of `gateway.auth.keys` (`x-zero-keys`).
         statuses: Every status it may answer with.
     """
 
@@ -39,6 +40,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     multi_segment: frozenset[str]
     body: type | None
     public: bool
+    keys: bool
     statuses: frozenset[int]
 
 
@@ -101,6 +103,7 @@ class _Operation(msgspec.Struct):
     body: _RequestBody | None = msgspec.field(default=None, name="requestBody")
     parameters: list[_Parameter] = []
     security: list[dict[str, list[str]]] | None = None
+    keys: bool = msgspec.field(default=False, name="x-zero-keys")
 
 
 class _Components(msgspec.Struct):
@@ -137,6 +140,7 @@ def _operations(json: bytes) -> Iterator[Operation]:
                 multi_segment=frozenset(p.name for p in parameters if p.multi_segment),
                 body=_struct(operation.body),
                 public=not security,
+                keys=operation.keys,
                 statuses=frozenset(operation.responses),
             )
 

@@ -44,6 +44,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
         results: The structs of its answers. Nearly always one. A list has no struct, but a type.
         accepted: The struct of an earlier answer under the same id, if there is one.
         scope: What a connection must be allowed. Empty for the handshake.
+        keys: Whether it is for others than the operator, too: clients with one of `gateway.auth.keys`.
         side_effects: Whether repeating the request would do it again; if so, `params` has an `idempotency_key`.
         handshake: Whether it is only for the first request of a connection.
         ignored: JSON names of the params that make no difference.
@@ -55,6 +56,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     results: tuple[Any, ...]
     accepted: type[msgspec.Struct] | None
     scope: str
+    keys: bool
     side_effects: bool
     handshake: bool
     ignored: frozenset[str]
@@ -132,6 +134,7 @@ class _Operation(msgspec.Struct, rename=lambda name: f"x-zero-{name.replace('_',
     result: str | list[str] = ""
     accepted: str = ""
     scope: str = ""
+    keys: bool = False
     side_effects: bool = False
     handshake: bool = False
     event: str = ""
@@ -168,6 +171,7 @@ def _method(operation: _Operation, schemas: dict[str, _Schema]) -> Method:
         results=tuple(getattr(frames, name) for name in results),
         accepted=_struct(operation.accepted) if operation.accepted else None,
         scope=operation.scope,
+        keys=operation.keys,
         side_effects=operation.side_effects,
         handshake=operation.handshake,
         ignored=frozenset(name for name, said in properties.items() if said.ignored),

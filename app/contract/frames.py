@@ -1122,4 +1122,4 @@ class UnknownAgentIdErrorDetails(Strict, kw_only=True):
     code: Literal['UNKNOWN_AGENT_ID'] = 'UNKNOWN_AGENT_ID'
 
 
-FRAMES_SHA256 = "695a19ac9ef0c96c3e40da8dbd49a2d7827e1e7f7a9421d5ac0eb48713d244f2"
+FRAMES_SHA256 = "4351e545409a70f8bf459d5175de6d0d327a4ea7d68b23cb383b1b3ddc9cb2df"

@@ -464,7 +464,7 @@ class ErrorResponse(Struct, kw_only=True):
     error: Error
 
 
-ErrorType: TypeAlias = Literal['invalid_request_error', 'permission_error', 'rate_limit_error', 'server_error']
+ErrorType: TypeAlias = Literal['invalid_request_error', 'permission_error', 'rate_limit_error', 'server_error', 'requests', 'tokens']
 
 
 FinishReason: TypeAlias = Literal['stop', 'length', 'tool_calls', 'content_filter', 'function_call']
@@ -704,6 +704,14 @@ class SessionsDeleted(Struct, kw_only=True):
     object: Literal['sessions.deleted'] = 'sessions.deleted'
 
 
+Span: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern='^(?:(?:[0-9]+h[0-9]+m|[0-9]+m)?[0-9]+(?:\\.[0-9]{1,3})?s|[0-9]+ms)$(?!\\n)'
+    ),
+]
+
+
 StopSequences: TypeAlias = Annotated[list[str], Meta(max_length=4, min_length=1)]
 
 
@@ -745,4 +753,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "953ae282ba72a11dfce605387d3afdf38b9fd18e702ee3e5c62b3d327733bd63"
+CONTRACT_SHA256 = "950b628f601f09ef1d88f4bd60ae2850a0d2dda6604f051b62b4455c5ee26b3b"

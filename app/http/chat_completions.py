@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from litestar.types import Receive, Scope, Send
 
 from app.config import LoadedConfig
 from app.errors import GatewayError, InternalError
 from app.http.body import read_json_body
+from app.http.caller import caller_of
 from app.http.chat_request import decode_request, job_of, large_job, target_of
 from app.http.completion import written_completion
 from app.http.departure import departure_of
 from app.http.disconnect import ClientDisconnected, until_disconnect
-from app.http.edge import identify, request_id_of
+from app.http.edge import add_headers, identify, request_id_of
 from app.http.event_stream import EventStream
 from app.http.idempotency_key import idempotency_key
 from app.http.keyed_answers import KeyedAnswers
+from app.http.rate_limit_headers import rate_limit_headers
 from app.http.request_headers import RequestHeaders
 from app.http.response import send_response
 from app.large.aside import LARGE, aside
@@ -24,6 +27,7 @@ from app.log import logger
 from app.runs.answer import Answer
 from app.runs.job import Job
 from app.runs.run import Runs
+from app.security.allowance import Allowances
 from app.sessions.idempotency import IdempotencyRecords
 
 _log = logger("zero.http")
@@ -36,10 +40,14 @@ class ChatCompletions:
         runs: Executes them.
         current: Returns the configuration in force.
         records: Keeps what was answered under which ``Idempotency-Key``.
+        allowances: Knows what API keys may use.
     """
 
-    def __init__(self, runs: Runs, current: Callable[[], LoadedConfig], records: IdempotencyRecords) -> None:
+    def __init__(
+        self, runs: Runs, current: Callable[[], LoadedConfig], records: IdempotencyRecords, allowances: Allowances
+    ) -> None:
         self._runs = runs
+        self._allowances = allowances
         self._current = current
         settings = current().config.gateway.http.endpoints.chat_completions
         self._keyed = KeyedAnswers(runs, records, settings.idempotency_seconds)
@@ -55,14 +63,18 @@ class ChatCompletions:
         headers = RequestHeaders(scope["headers"])
         try:
             body = await read_json_body(headers, receive, settings.max_body_bytes)
+            caller = caller_of(scope)
+            allowance = self._allowances.of(caller)
             if len(body) <= LARGE:
                 request = decode_request(body)
-                target = target_of(request, headers, snapshot, settings)
-                job = job_of(request, body, headers, target)
+                target = target_of(request, headers, snapshot, settings, caller)
+                job = job_of(request, body, headers, target, allowance)
             else:
-                job = await aside(large_job, body, headers, snapshot, settings)
+                job = await aside(large_job, body, headers, snapshot, settings, caller, allowance)
                 request, target = job.request, job.target
-            key = idempotency_key(headers)
+            if allowance is not None:
+                add_headers(scope, partial(rate_limit_headers, allowance))
+            key = idempotency_key(headers, caller)
             identify(scope, agent_id=target.agent.id, session_key=target.session_key, run_id=job.run_id)
             if key is not None:
                 await self._keyed.answer(key, job, body, scope, receive, send, settings.keepalive_seconds)

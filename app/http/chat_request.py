@@ -23,10 +23,13 @@ from app.http.idempotency_key import is_retry
 from app.http.request_headers import RequestHeaders
 from app.large.shortened import Shortened
 from app.routing.agent_name import normalized_id
+from app.routing.permitted import permitted
 from app.routing.session_key import HEADER as SESSION_KEY_HEADER
 from app.routing.session_key import TEMPORARY
 from app.routing.target import AGENT_HEADER, AGENT_HEADER_ALIAS, TASK_HEADER, Directory, Target, Wish, resolve
+from app.runs.allowance import Allowance
 from app.runs.job import Job, new_run_id
+from app.security.named_key import NamedKey
 from app.sessions.message import Message
 
 HISTORY_HEADER: Final = "x-zero-history"
@@ -52,7 +55,14 @@ def decode_request(body: bytes) -> CreateChatCompletionRequest:
     return _request_decoder.decode(body)
 
 
-def large_job(body: bytes, headers: RequestHeaders, directory: Directory, settings: ChatCompletions) -> Job:
+def large_job(
+    body: bytes,
+    headers: RequestHeaders,
+    directory: Directory,
+    settings: ChatCompletions,
+    caller: NamedKey | None = None,
+    allowance: Allowance | None = None,
+) -> Job:
     """Return the job that a large body asks for, in the same three steps as for small ones. For a thread of its own.
 
     The messages' long texts are only in their raw slices: in the contract's structs is no more than their beginnings.
@@ -65,7 +75,7 @@ def large_job(body: bytes, headers: RequestHeaders, directory: Directory, settin
     for name in request.__struct_fields__:
         if name != "messages":
             setattr(request, name, short.restored(getattr(request, name)))
-    return job_of(request, short, headers, target_of(request, headers, directory, settings))
+    return job_of(request, short, headers, target_of(request, headers, directory, settings, caller), allowance)
 
 
 def _request_of(short: Shortened) -> CreateChatCompletionRequest:
@@ -87,15 +97,26 @@ def target_of(
     headers: RequestHeaders,
     directory: Directory,
     settings: ChatCompletions,
+    caller: NamedKey | None = None,
 ) -> Target:
     """Resolve a request's agent and session.
 
+    Args:
+        request: What was asked.
+        headers: The request's.
+        directory: The configuration in force.
+        settings: The endpoint's.
+        caller: The API key that was shown; ``None`` for the operator.
+
     Raises:
         InvalidRequest: If a header is malformed or contradicts another.
-        ModelNotFound: If it names an agent that there isn't.
+        ModelNotFound: If it names an agent that there isn't, or that the caller may not use.
+        PermissionDenied: If the caller may not say which session it wants.
     """
     agent, param = _agent_header(headers)
     session_key, session_param = _session_header(headers, settings.session_headers)
+    if caller is not None:
+        directory = permitted(directory, caller.agents)
     wish = Wish(
         model=request.model,
         agent=agent,
@@ -103,13 +124,19 @@ def target_of(
         session_key=session_key,
         session_param=session_param,
         user=(request.user or "") if settings.session_from_user else "",
+        scope=caller.session_scope if caller is not None else "",
+        names_session=caller is None or caller.may_name_sessions,
         stateless=session_key.startswith(TEMPORARY) or any(map(bytes.strip, headers.all(TASK_HEADER.encode()))),
     )
     return resolve(wish, directory, strict_model=settings.strict_model)
 
 
 def job_of(
-    request: CreateChatCompletionRequest, body: bytes | Shortened, headers: RequestHeaders, target: Target
+    request: CreateChatCompletionRequest,
+    body: bytes | Shortened,
+    headers: RequestHeaders,
+    target: Target,
+    allowance: Allowance | None = None,
 ) -> Job:
     """Take a request apart for a run.
 
@@ -154,6 +181,7 @@ def job_of(
         parameters=parameters,
         whole_history=_whole_history(headers),
         retried=is_retry(headers),
+        allowance=allowance,
         time_limit=None if request.stream else _read_timeout(headers),
         time_limit_name="the client (x-stainless-read-timeout)",
     )

@@ -24,6 +24,7 @@ EXPOSED: Final = (
     "x-zero-usage",
     "Idempotent-Replayed",
     "openai-processing-ms",
+    *(f"x-ratelimit-{what}-{of}" for of in ("requests", "tokens") for what in ("limit", "remaining", "reset")),
     "x-should-retry",
     "Retry-After",
     "WWW-Authenticate",

@@ -6,6 +6,7 @@ Pure ASGI, so that it also covers what Litestar answers before any route is foun
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from app.unique_id import unique_id
 
 _REQUEST_ID: Final = "zero.request_id"
 _IDENTITY: Final = "zero.identity"
+_LATE: Final = "zero.late_headers"
 _SANE: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
@@ -50,6 +52,7 @@ class Edge:
                     (b"x-request-id", request_id),
                     (b"openai-processing-ms", b"%d" % round((perf_counter() - began) * 1000)),
                     *extra.get(_IDENTITY, ()),
+                    *(extra[_LATE]() if _LATE in extra else ()),
                 ]
             await send(message)
 
@@ -69,6 +72,11 @@ def identify(scope: Any, *, agent_id: str, session_key: str, run_id: str) -> Non
         (b"x-zero-session-key", session_key.encode()),
         (b"x-zero-run-id", run_id.encode()),
     )
+
+
+def add_headers(scope: Any, headers: Callable[[], Iterable[tuple[bytes, bytes]]]) -> None:
+    """Have the response to this request, an error included, bring headers that are known when it begins."""
+    scope[_LATE] = headers
 
 
 def _incoming(headers: Any) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The guard before every route: switch, method, secret. What no rule opens stays shut.
+"""The guard before every route: switch, method, secret, and what a key may call. What no rule opens stays shut.
 
 Runs before the body is read. Source of the rules: design.md, "Endpoint and switch" and "Authentication".
 """
@@ -13,7 +13,8 @@ from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
 
 from app.contract.binding import HANDSHAKE, OPERATIONS, method_not_allowed, operations_at
-from app.errors import AuthenticationFailed, EndpointDisabled
+from app.errors import AuthenticationFailed, EndpointDisabled, PermissionDenied
+from app.http.caller import note_caller
 from app.http.error_response import belongs_to_api
 from app.http.request_headers import RequestHeaders
 from app.security.authenticator import Authenticator
@@ -49,7 +50,7 @@ def guard(
             return
         headers = RequestHeaders(scope["headers"])
         peer, server = scope.get("client"), scope.get("server")
-        authenticator.check(
+        key = authenticator.check(
             headers.all(b"authorization"),
             peer=peer[0] if peer else None,
             forwarded_for=headers.joined(b"x-forwarded-for"),
@@ -57,5 +58,12 @@ def guard(
             server=server[0] if server and server[1] is not None else None,
             hosts=[value.decode("latin-1") for value in headers.all(b"host")],
         )
+        if key is not None and not operation.keys:
+            raise PermissionDenied(
+                f"API key {key.name!r} may not call {operation.method} {operation.path}: that is for the gateway's "
+                "operator, whose secret is gateway.auth.token or gateway.auth.password.",
+                code="operator_only",
+            )
+        note_caller(scope, key)
 
     return check

@@ -12,6 +12,7 @@ from app.errors import InvalidRequest
 from app.http.request_headers import RequestHeaders
 from app.large.shortened import Shortened
 from app.runs.job import Job
+from app.security.named_key import NamedKey
 
 HEADER: Final = "Idempotency-Key"
 RETRY_HEADER: Final = "x-stainless-retry-count"
@@ -23,8 +24,12 @@ _MAX_COMPARED: Final = 2 * 1024 * 1024
 _COUNT: Final = re.compile(rb"\s*0*[1-9][0-9]{0,8}\s*")
 
 
-def idempotency_key(headers: RequestHeaders) -> str | None:
+def idempotency_key(headers: RequestHeaders, caller: NamedKey | None = None) -> str | None:
     """Return a request's key, or ``None`` when it has none.
+
+    Args:
+        headers: The request's.
+        caller: The API key that was shown: what others call the same is something else.
 
     Raises:
         InvalidRequest: If it isn't one. An empty one isn't: whoever sends it believes to be protected.
@@ -34,7 +39,8 @@ def idempotency_key(headers: RequestHeaders) -> str | None:
     key = headers.text(_NAME)
     if not _KEY.fullmatch(key):
         raise InvalidRequest(f"{HEADER} must be 1 to 255 printable ASCII characters.", param=HEADER)
-    return key
+    # No key that a client can send has this character in it, so that none is another caller's.
+    return key if caller is None else f"{caller.name}\x1f{key}"
 
 
 def is_retry(headers: RequestHeaders) -> bool:

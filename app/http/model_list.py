@@ -10,9 +10,11 @@ from litestar.types import Receive, Scope, Send
 from app.config import LoadedConfig
 from app.contract.models import ListModelsResponse, Model
 from app.errors import ModelNotFound
+from app.http.caller import caller_of
 from app.http.response import send_response
 from app.routing.agent_name import MODEL_ALIAS
-from app.routing.target import agent_of_model
+from app.routing.permitted import permitted
+from app.routing.target import Directory, agent_of_model
 
 
 class ModelList:
@@ -27,9 +29,13 @@ class ModelList:
         self._current = current
         self._created = created
 
-    async def list(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Answer with the default alias first, then every agent in the order of the configuration."""
-        names = [MODEL_ALIAS, *(f"zero:{agent_id}" for agent_id in self._current().agents)]
+    async def list(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Answer with the default alias first, then every agent in the order of the configuration.
+
+        Who has an API key sees the agents that it may use.
+        """
+        agents = self._directory(scope).agents
+        names = [MODEL_ALIAS, *(f"zero:{agent_id}" for agent_id in agents)] if agents else []
         answer = ListModelsResponse(data=[self._model(name) for name in names])
         await send_response(send, 200, msgspec.json.encode(answer))
 
@@ -42,11 +48,15 @@ class ModelList:
         """
         # Litestar gives a path of several segments a slash in front.
         name = str(scope["path_params"]["model"]).removeprefix("/")
-        if agent_of_model(name, self._current()) is None:
+        if agent_of_model(name, self._directory(scope)) is None:
             raise ModelNotFound(
                 f"There is no model {name[:100]!r}. GET /v1/models lists those there are.", param="model"
             )
         await send_response(send, 200, msgspec.json.encode(self._model(name)))
+
+    def _directory(self, scope: Scope) -> Directory:
+        caller = caller_of(scope)
+        return permitted(self._current(), caller.agents if caller is not None else None)
 
     def _model(self, name: str) -> Model:
         return Model(id=name, created=self._created, owned_by="zero")

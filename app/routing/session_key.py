@@ -23,6 +23,10 @@ TEMPORARY: Final = "temporary:"
 
 RESERVED_NAMESPACES: Final = ("subagent:", "cron:", "acp:", "hook:")
 
+API_KEY_NAMESPACE: Final = "api-key:"
+"""How the sessions of API keys begin: ``api-key:<scope>:``, so that no two have one by accident."""
+_SCOPED = re.compile(rf"{API_KEY_NAMESPACE}[a-z0-9][a-z0-9_-]{{0,63}}:(?=.)")
+
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
 _PLAIN = frozenset(b"!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~" + bytes(c for c in range(128) if chr(c).isalnum()))
 
@@ -42,8 +46,8 @@ def parse_requested(value: str, param: str = HEADER) -> RequestedKey:
         param: The name under which errors speak of it: the header that brought it.
 
     Raises:
-        InvalidRequest: If it is over 512 bytes, has other than printable ASCII characters, is a malformed full key, or
-            lies in a namespace that the gateway keeps for itself.
+        InvalidRequest: If it is over 512 bytes (the scope of an API key not counted), has other than printable ASCII
+            characters, is a malformed full key, or lies in a namespace that the gateway keeps for itself.
     """
     if not _PRINTABLE.fullmatch(value):
         raise _refused(param, "may hold printable ASCII characters only")
@@ -54,9 +58,11 @@ def parse_requested(value: str, param: str = HEADER) -> RequestedKey:
         agent_id = normalized_id(name)
         if agent_id is None or not separator or not rest:
             raise _refused(param, "begins with 'agent:' but isn't 'agent:<agentId>:<key>'")
-    if len(rest) > MAX_BYTES:
+    scope = _SCOPED.match(rest)
+    own = rest[scope.end() :] if scope is not None else rest
+    if len(own) > MAX_BYTES:
         raise _refused(param, f"is longer than {MAX_BYTES} bytes")
-    if rest.lower().startswith(RESERVED_NAMESPACES):
+    if own.lower().startswith(RESERVED_NAMESPACES):
         raise _refused(param, f"lies in a reserved namespace ({', '.join(RESERVED_NAMESPACES)})")
     return RequestedKey(agent_id, rest)
 
@@ -81,14 +87,32 @@ def full_key(agent_id: str, rest: str) -> str:
     return f"agent:{agent_id}:{rest}"
 
 
-def key_for_user(agent_id: str, user: str) -> str:
+def scoped(scope: str, rest: str) -> str:
+    """Return ``rest`` as one of the sessions of an API key.
+
+    Args:
+        scope: The key's; empty for the operator, whose sessions have none.
+        rest: What was asked for: what stands behind the agent in one of the scope's keys, or what belongs there.
+    """
+    if not scope:
+        return rest
+    prefix = f"{API_KEY_NAMESPACE}{scope}:"
+    return rest if rest.startswith(prefix) and len(rest) > len(prefix) else prefix + rest
+
+
+def in_scope(session_key: str, scope: str) -> bool:
+    """Tell whether a full key is one of the sessions of an API key, or the caller is the operator (no scope)."""
+    return not scope or session_key.split(":", 2)[-1].startswith(f"{API_KEY_NAMESPACE}{scope}:")
+
+
+def key_for_user(agent_id: str, user: str, scope: str = "") -> str:
     """Return the session key of OpenAI's ``user``: stable, and different for different users.
 
     ASCII letters (case kept), digits and punctuation stand as they are; every other byte of the UTF-8 form, blanks and
     ``%`` included, is percent-encoded, so that the key fits a header and no two users share one. A user too long for
     a key is represented by its SHA-256, under a prefix that no encoding can produce.
     """
-    return full_key(agent_id, rest_for_user(user))
+    return full_key(agent_id, scoped(scope, rest_for_user(user)))
 
 
 def rest_for_user(user: str) -> str:
@@ -102,9 +126,9 @@ def rest_for_user(user: str) -> str:
     return rest
 
 
-def fresh_key(agent_id: str) -> str:
+def fresh_key(agent_id: str, scope: str = "") -> str:
     """Return a key of its own for a stateless call."""
-    return f"agent:{agent_id}:openai:{unique_uuid()}"
+    return f"agent:{agent_id}:{scoped(scope, 'openai:')}{unique_uuid()}"
 
 
 def _refused(param: str, why: str) -> InvalidRequest:

@@ -12,10 +12,10 @@ from typing import Protocol
 import msgspec
 
 from app.config import AgentProfile
-from app.errors import InvalidRequest, ModelNotFound
+from app.errors import InvalidRequest, ModelNotFound, PermissionDenied
 from app.routing.agent_name import DEFAULT_ALIAS, Unnamed, normalized_id, parse_model
 from app.routing.session_key import HEADER as SESSION_KEY_HEADER
-from app.routing.session_key import fresh_key, full_key, key_for_user, parse_requested
+from app.routing.session_key import fresh_key, full_key, key_for_user, parse_requested, scoped
 
 AGENT_HEADER = "x-zero-agent-id"
 AGENT_HEADER_ALIAS = "x-zero-agent"
@@ -45,6 +45,10 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """The name under which errors speak of ``session_key``."""
     user: str = ""
     """OpenAI's ``user``; empty as well when the configuration says not to make sessions from it."""
+    scope: str = ""
+    """Whose sessions are meant: the scope of the caller's API key; empty for the operator."""
+    names_session: bool = True
+    """Whether the caller may say which session it wants."""
     stateless: bool = False
     """Whether the call is to leave nothing behind: a chore beside a conversation, or a conversation not to be kept."""
 
@@ -68,7 +72,15 @@ def resolve(wish: Wish, directory: Directory, *, strict_model: bool) -> Target:
         InvalidRequest: If a header's value is malformed, or the session key belongs to another agent than the one
             explicitly chosen.
         ModelNotFound: If an agent is named that isn't configured, or ``strict_model`` forbids a foreign model name.
+        PermissionDenied: If the caller may not say which session it wants, and does.
     """
+    if wish.session_key and not wish.names_session:
+        raise PermissionDenied(
+            f"This API key may not choose a session (its sessionKey is false), and {wish.session_param} names one. "
+            "Leave it out.",
+            param=wish.session_param,
+            code="session_key_not_allowed",
+        )
     requested = parse_requested(wish.session_key, wish.session_param) if wish.session_key else None
     chosen = _chosen_agent(wish, directory, strict_model=strict_model)
     if requested is not None and requested.agent_id is not None:
@@ -83,12 +95,12 @@ def resolve(wish: Wish, directory: Directory, *, strict_model: bool) -> Target:
             )
     agent = chosen if chosen is not None else directory.agents[directory.default_agent]
     if wish.stateless:
-        return Target(agent, fresh_key(agent.id), stateful=False)
+        return Target(agent, fresh_key(agent.id, wish.scope), stateful=False)
     if requested is not None:
-        return Target(agent, full_key(agent.id, requested.rest), stateful=True)
+        return Target(agent, full_key(agent.id, scoped(wish.scope, requested.rest)), stateful=True)
     if wish.user:
-        return Target(agent, key_for_user(agent.id, wish.user), stateful=True)
-    return Target(agent, fresh_key(agent.id), stateful=False)
+        return Target(agent, key_for_user(agent.id, wish.user, wish.scope), stateful=True)
+    return Target(agent, fresh_key(agent.id, wish.scope), stateful=False)
 
 
 def agent_of_model(model: str, directory: Directory) -> AgentProfile | None:

@@ -8,6 +8,7 @@ import msgspec
 
 from app.contract.models import CreateChatCompletionRequest
 from app.routing.target import Target
+from app.runs.allowance import Allowance
 from app.sessions.idempotency import StoredAnswer
 from app.sessions.message import Message
 from app.unique_id import unique_id
@@ -27,6 +28,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         retried: Whether the client may have sent the same before, and not for the sake of another answer.
         keyed: The ``Idempotency-Key`` that it is run under, once that is its own.
         answered: What a session has of its answer, where a process that died had stored the turn.
+        allowance: What it is taken of, if its caller may have only so much.
         time_limit: Seconds the caller is willing to wait, if it said so.
         time_limit_name: Where it said so, for the message when time is up.
     """
@@ -41,6 +43,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     retried: bool = False
     keyed: str | None = None
     answered: StoredAnswer | None = None
+    allowance: Allowance | None = None
     time_limit: float | None = None
     time_limit_name: str = "the client"
 

@@ -16,6 +16,7 @@ from app.errors import AnswerNotKept, RunTimedOut, SessionMovedOn, StoreUnavaila
 from app.large.aside import LARGE, aside_if
 from app.log import logger
 from app.runs.active import ActiveRuns
+from app.runs.allowance import expected_tokens
 from app.runs.answer import Answer
 from app.runs.arrivals import Arrivals
 from app.runs.asking import Asking, EngineSource, Listener
@@ -89,7 +90,7 @@ class Runs:
         Raises:
             PermissionDenied: If the request brings a tool that the agent may not use.
             RunsFull: If too many runs are under way.
-            RateLimited: If too many runs wait for the same session or agent.
+            RateLimited: If too many runs wait for the same session or agent, or the caller has used up its allowance.
             RunAborted: If somebody stops it through ``active``.
             AnswerNotKept: If it was run before, and its answer can't be given again.
             RunTimedOut: If it takes longer than the agent's ``timeoutSeconds`` or the caller's own limit.
@@ -100,7 +101,18 @@ class Runs:
         with self.active.entered(job):
             if job.answered is not None:
                 return await self._give_stored(job, job.answered, listener)
-            return await self._bounded(job, listener)
+            if job.allowance is None:
+                return await self._bounded(job, listener)
+            said = (*job.system, *job.messages)
+            tokens = await aside_if(size_of(said) > LARGE, expected_tokens, job.request, said)
+            await job.allowance.take(job.run_id, tokens)
+            spent: int | None = None
+            try:
+                answer = await self._bounded(job, listener)
+                spent = answer.usage.total_tokens if answer.usage is not None else None
+                return answer
+            finally:
+                await job.allowance.settle(spent)
 
     async def abort(self, session_key: str, why: str) -> list[str]:
         """Stop the runs of a session, in whichever process they are; return their ids.

@@ -1,1 +1,1 @@
-"""Who may come in: the shared secret, the guard, and the lock-out of addresses that guess."""
+"""Who may come in, and how much of it: secrets, API keys and their limits, the lock-out of addresses that guess."""

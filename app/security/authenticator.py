@@ -1,30 +1,42 @@
 """The decision whether a connection shows the secret: for HTTP's guard and, as it comes, the WebSocket's handshake.
 
-Knows the secret, the lock-out and client addresses; knows nothing of routes.
+Knows the secrets, the lock-out and client addresses; knows nothing of routes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from time import time
 
 from app.config import Config
-from app.errors import AuthenticationFailed, PermissionDenied, TooManyAuthenticationFailures
+from app.errors import AuthenticationFailed, KeyExpired, PermissionDenied, TooManyAuthenticationFailures
 from app.security.client_address import ClientAddresses, is_local_host, is_loopback
 from app.security.failure_limit import FailureLimit
+from app.security.keyring import Keyring
+from app.security.named_key import NamedKey
 from app.security.secret import Secret
 
 
 class Authenticator:
-    """Checks bearer credentials against the shared secret.
+    """Checks bearer credentials against the operator's secret and the named keys'.
 
     Args:
-        secret: The secret, or ``None`` in mode ``none``.
+        secret: The operator's, or ``None`` in mode ``none``.
         config: The configuration whose ``gateway`` part says the limits.
         failures: Counts failures; without it, this process counts for itself.
+        clock: Returns the time, in seconds since 1970.
     """
 
-    def __init__(self, secret: Secret | None, config: Config, failures: FailureLimit | None = None) -> None:
+    def __init__(
+        self,
+        secret: Secret | None,
+        config: Config,
+        failures: FailureLimit | None = None,
+        clock: Callable[[], float] = time,
+    ) -> None:
         self._secret = secret
+        self._keyring = Keyring(config.gateway.auth.keys)
+        self._clock = clock
         self._addresses = ClientAddresses(config.gateway.trusted_proxies)
         self._failures = failures or FailureLimit(config.gateway.auth.rate_limit)
 
@@ -36,7 +48,7 @@ class Authenticator:
         forwarded_for: str | None,
         server: str | None,
         hosts: Iterable[str] = (),
-    ) -> None:
+    ) -> NamedKey | None:
         """Let a request through or raise.
 
         Args:
@@ -46,9 +58,13 @@ class Authenticator:
             server: The address the connection was accepted on; ``None`` for a Unix socket.
             hosts: Every ``Host`` header; a proper request has one.
 
+        Returns:
+            The key whose secret was shown, or ``None`` for the operator, who may do everything.
+
         Raises:
             TooManyAuthenticationFailures: If the address is locked out; the secret isn't even looked at then.
             AuthenticationFailed: If the secret is missing or wrong, or sent twice.
+            KeyExpired: If it is a key's whose time is over.
             PermissionDenied: If there is no secret (mode ``none``) and the connection came in from outside, however
                 the server was bound, or asks for a host that isn't this machine.
         """
@@ -65,7 +81,7 @@ class Authenticator:
                     "gateway.auth.mode is 'none', which serves requests for localhost or a loopback address only, "
                     f"not for {foreign!r}. Set a token or password."
                 )
-            return
+            return None
         address = self._addresses.of(peer, forwarded_for)
         wait = self._failures.retry_after(address)
         if wait is not None:
@@ -73,11 +89,31 @@ class Authenticator:
         candidate = bearer_credentials(authorization[0]) if len(authorization) == 1 else None
         if candidate is not None and self._secret.matches(candidate):
             self._failures.succeeded(address)
-            return
+            return None
+        key = self._keyring.find(candidate) if candidate is not None else None
+        if key is not None:
+            self._check_time(key)
+            # It doesn't take the failures back, or whoever has a key could guess at the operator's secret for ever.
+            return key
         if authorization:
             # Only a wrong secret counts: a probe without one is no guess.
             self._failures.failed(address)
         raise AuthenticationFailed
+
+    def check_again(self, key: NamedKey) -> None:
+        """Refuse a key on whose word a connection was let in, and which opens nothing any more.
+
+        Raises:
+            AuthenticationFailed: If it was taken away or changed.
+            KeyExpired: If its time is over.
+        """
+        if not self._keyring.has(key):
+            raise AuthenticationFailed
+        self._check_time(key)
+
+    def _check_time(self, key: NamedKey) -> None:
+        if key.expired(self._clock()):
+            raise KeyExpired(key.name)
 
 
 def bearer_credentials(value: bytes) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The gateway's one shared secret: where it comes from and how a candidate is compared with it.
+"""The operator's secret: where it comes from and how a candidate is compared with it.
 
 Source of the rules: design.md, "Authentication".
 """

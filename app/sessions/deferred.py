@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from app.log import logger
 from app.sessions.archive import SessionArchive
 from app.sessions.deferred_archive import DeferredArchive
-from app.sessions.deferred_records import DeferredFailureLedger, DeferredRecords
+from app.sessions.deferred_records import DeferredFailureLedger, DeferredKeyLedger, DeferredRecords
 from app.sessions.deferred_summaries import DeferredSummaries
 from app.sessions.history import History
 from app.sessions.interruption import BegunRun, InterruptedRun
@@ -40,6 +40,7 @@ class DeferredStore:
         self.archive: SessionArchive = DeferredArchive(self._archive)
         self.records = DeferredRecords(self.opened)
         self.failures = DeferredFailureLedger(self.opened)
+        self.key_uses = DeferredKeyLedger(self.opened) if shared else None
         self.summaries = DeferredSummaries(self.opened)
         self._opener = opener
         self._opening: asyncio.Task[SessionStore] | None = None

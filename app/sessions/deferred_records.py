@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from app.errors import StoreUnavailable
 from app.sessions.failures import Standing
 from app.sessions.idempotency import Claimant, Found, KeptAnswer
+from app.sessions.key_uses import KeyLedger, KeyStanding
 from app.sessions.store import SessionStore, StoreError
 
 _Opened = Callable[[], Awaitable[SessionStore]]
@@ -70,3 +71,62 @@ class DeferredFailureLedger:
             )
         except StoreError as error:
             raise StoreUnavailable from error
+
+
+class DeferredKeyLedger:
+    """What a store knows of API keys, as ``app.security.shared_key_uses`` wants it.
+
+    Every method may raise ``StoreUnavailable``.
+
+    Args:
+        opened: Returns the store once it is open; it has a ledger of keys.
+    """
+
+    def __init__(self, opened: _Opened) -> None:
+        self._opened = opened
+
+    async def take(
+        self,
+        key: str,
+        run_id: str,
+        *,
+        requests: float,
+        tokens: float,
+        most: int | None,
+        window_seconds: float,
+        debt_seconds: float,
+        lease_seconds: float,
+    ) -> KeyStanding:
+        """See ``KeyLedger``."""
+        try:
+            return await (await self._ledger()).take(
+                key,
+                run_id,
+                requests=requests,
+                tokens=tokens,
+                most=most,
+                window_seconds=window_seconds,
+                debt_seconds=debt_seconds,
+                lease_seconds=lease_seconds,
+            )
+        except StoreError as error:
+            raise StoreUnavailable from error
+
+    async def settle(self, key: str, run_id: str, *, tokens: float, debt_seconds: float) -> None:
+        """See ``KeyLedger``."""
+        try:
+            await (await self._ledger()).settle(key, run_id, tokens=tokens, debt_seconds=debt_seconds)
+        except StoreError as error:
+            raise StoreUnavailable from error
+
+    async def renew(self, key: str, run_ids: Collection[str], *, lease_seconds: float) -> None:
+        """See ``KeyLedger``."""
+        try:
+            await (await self._ledger()).renew(key, run_ids, lease_seconds=lease_seconds)
+        except StoreError as error:
+            raise StoreUnavailable from error
+
+    async def _ledger(self) -> KeyLedger:
+        ledger = (await self._opened()).key_uses
+        assert ledger is not None, "a store that several share has one"
+        return ledger

@@ -104,12 +104,23 @@ def _owners_of_keys(connection: Connection) -> None:
     connection.execute(text(f"ALTER TABLE {place}idempotency ADD COLUMN owner {word}"))
 
 
+def _key_uses(connection: Connection) -> None:
+    if connection.dialect.name != "postgresql":
+        return  # one process has the file, and counts in memory
+    connection.execute(
+        text(f"""CREATE TABLE {SCHEMA}.key_uses (
+            name TEXT COLLATE "C" NOT NULL PRIMARY KEY, requests_until FLOAT NOT NULL, tokens_until FLOAT NOT NULL,
+            running JSONB NOT NULL)""")
+    )
+
+
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _sessions_and_messages,
     _interrupted_runs,
     _idempotency_and_failures,
     _summaries,
     _owners_of_keys,
+    _key_uses,
 )
 """The first makes version 1 of nothing, the second version 2 of version 1, and so on."""
 

@@ -19,6 +19,7 @@ from app.errors import RunAborted
 from app.sessions import schema
 from app.sessions.addition import Addition
 from app.sessions.appending import APPEND, appending
+from app.sessions.key_ledger import PostgresqlKeyLedger
 from app.sessions.lending import check_when_lent
 from app.sessions.migrations import SCHEMA, migrate
 from app.sessions.sql import SqlStore, translated
@@ -52,12 +53,14 @@ class PostgresqlStore(SqlStore):
 
     Attributes:
         leases: Gives sessions out among all gateways that share the database.
+        key_uses: Counts what API keys use at all of them.
     """
 
     def __init__(self, engine: AsyncEngine, connect: Connect) -> None:
         super().__init__(engine.execution_options(schema_translate_map={None: SCHEMA}))
         self._turns = Turns(self._writing, self._reading, connect)
         self.leases = self._turns
+        self.key_uses = PostgresqlKeyLedger(self._reading)
 
     @classmethod
     async def open(cls, address: str) -> Self:

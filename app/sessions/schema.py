@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 _TEXT: Final = String().with_variant(String(collation="C"), "postgresql")
 """Compared byte by byte, on PostgreSQL too: the order of keys must not depend on where a database was made."""
@@ -107,6 +108,18 @@ schema_version: Final = Table("schema_version", metadata, Column("version", Inte
 
 shared: Final = MetaData()
 """What only databases have that several gateways share."""
+
+key_uses: Final = Table(
+    "key_uses",
+    shared,
+    Column("name", _TEXT, primary_key=True),
+    # When the key will have all of its requests again, and all of its tokens; in seconds since 1970.
+    Column("requests_until", Float, nullable=False),
+    Column("tokens_until", Float, nullable=False),
+    # Its runs under way that hold a place, each with when its lease ends.
+    Column("running", JSONB, nullable=False),
+)
+"""What API keys have used."""
 
 turns: Final = Table(
     "turns",

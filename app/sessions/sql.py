@@ -29,6 +29,7 @@ from app.sessions.failure_ledger import SqlFailureLedger
 from app.sessions.history import History
 from app.sessions.idempotency_records import SqlRecords, forgotten_answers, noted
 from app.sessions.interruption import BegunRun, InterruptedRun
+from app.sessions.key_uses import KeyLedger
 from app.sessions.leases import SessionLeases
 from app.sessions.message import Message, size_of
 from app.sessions.remembered import MOST_OF_ONE, RememberedHistories
@@ -69,6 +70,7 @@ class SqlStore(ABC):
     """
 
     leases: SessionLeases | None = None
+    key_uses: KeyLedger | None = None
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

@@ -14,6 +14,7 @@ import msgspec
 from app.sessions.failures import FailureLedger
 from app.sessions.idempotency import IdempotencyRecords
 from app.sessions.interruption import BegunRun, InterruptedRun
+from app.sessions.key_uses import KeyLedger
 from app.sessions.leases import SessionLeases
 from app.sessions.message import Message
 from app.sessions.summary import SessionSummaries
@@ -81,6 +82,7 @@ class SessionStore(Protocol):
         leases: Gives sessions out among all who share the store; ``None`` where one process has it for itself.
         records: Keeps what was answered under which ``Idempotency-Key``.
         failures: Counts failed authentications.
+        key_uses: Counts what API keys use; ``None`` where one process has the store for itself.
         archive: Looks after what is stored.
         summaries: Keeps what stands for the beginnings of long sessions.
     """
@@ -93,6 +95,9 @@ class SessionStore(Protocol):
 
     @property
     def failures(self) -> FailureLedger: ...
+
+    @property
+    def key_uses(self) -> KeyLedger | None: ...
 
     @property
     def archive(self) -> SessionArchive: ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from sys import getsizeof
 from types import MappingProxyType
 from typing import Final, Literal
@@ -30,25 +31,24 @@ from app.contract.frames import (
     ChatAbortResult,
     ChatSendParams,
     ChatSendResult,
-    UnknownAgentIdErrorDetails,
 )
-from app.errors import GatewayError, InvalidRequest, ModelNotFound
+from app.errors import GatewayError, InvalidRequest
 from app.large.aside import LARGE, aside_if
 from app.large.written import Written
-from app.routing.agent_name import DEFAULT_ALIAS
-from app.routing.session_key import full_key, parse_requested
-from app.routing.target import Target, Wish, resolve
+from app.routing.session_key import full_key, parse_requested, scoped
 from app.runs.active import ActiveRun
 from app.runs.answer import Answer
 from app.runs.background import BackgroundRun, BackgroundRuns, Reply
 from app.runs.ending import Ending, How
 from app.runs.job import Job
 from app.runs.run import Runs
+from app.security.allowance import Allowances
 from app.ws.caller import Caller
 from app.ws.failure import MethodFailed, failure_of
 from app.ws.hub import Hub
 from app.ws.run_events import AgentEvents, ChatEvents
-from app.ws.spoken import MODEL, job_of_text, messages_of, token_usage
+from app.ws.spoken import job_of_text, messages_of, token_usage
+from app.ws.target import key_of, sees, target_of
 
 DEFAULT_WAIT_SECONDS = 30.0
 MAX_KEY_BYTES: Final = 512
@@ -72,26 +72,34 @@ class AgentMethods:
         background: Keeps those begun here.
         hub: Where ``chat`` events go.
         current: Returns the configuration in force.
+        allowances: Knows what API keys may use.
     """
 
-    def __init__(self, runs: Runs, background: BackgroundRuns, hub: Hub, current: Callable[[], LoadedConfig]) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        background: BackgroundRuns,
+        hub: Hub,
+        current: Callable[[], LoadedConfig],
+        allowances: Allowances,
+    ) -> None:
         self._runs = runs
         self._background = background
         self._hub = hub
         self._current = current
+        self._allowances = allowances
 
     async def agent(self, params: AgentParams, caller: Caller) -> AgentResult:
         """Run an agent: the first answer says that it was accepted, the second what came of it."""
         system = params.extra_system_prompt or ""
         large = len(params.message) + len(system) > LARGE
         said = await aside_if(large, messages_of, params.message, system)
-        asked = await aside_if(
-            large, _digest, "agent", params.message, params.agent_id, params.session_key, system, params.timeout
-        )
+        words = ("agent", params.message, params.agent_id, params.session_key, system, params.timeout)
+        asked = await aside_if(large, _digest, caller, *words)
         run = self._known(params.idempotency_key, asked)
         events: AgentEvents | None = None
         if run is None:
-            target = target_of(params.agent_id or "", params.session_key or "", self._current())
+            target = target_of(params.agent_id or "", params.session_key or "", self._current(), caller.key)
             job = job_of_text(
                 params.message,
                 target,
@@ -99,6 +107,7 @@ class AgentMethods:
                 system=system,
                 said=said,
                 time_limit=float(params.timeout) if params.timeout else None,
+                allowance=self._allowances.of(caller.key),
             )
             events = AgentEvents(job, caller.event, caller.room)
             run = self._start(job, events, caller, asked, params.message + system)
@@ -117,11 +126,11 @@ class AgentMethods:
             return _completed(run, outcome)
         return _failed(await run.ended(), outcome, run.run_id)
 
-    async def wait(self, params: AgentWaitParams, _caller: Caller) -> AgentWaitResult:
+    async def wait(self, params: AgentWaitParams, caller: Caller) -> AgentWaitResult:
         """Wait for a run, whichever door it came through; not longer than asked for."""
         run = self._background.get(params.run_id) or self._runs.active.get(params.run_id)
-        if run is None:
-            return await self._interrupted(params.run_id)
+        if run is None or not sees(caller.key, run.session_key):
+            return await self._interrupted(params.run_id, caller)
         seconds = DEFAULT_WAIT_SECONDS if params.timeout_ms is UNSET else params.timeout_ms / 1000
         started_at = _milliseconds(run.started_at)
         try:
@@ -138,14 +147,14 @@ class AgentMethods:
             error=ending.message or UNSET,
         )
 
-    async def _interrupted(self, run_id: str) -> AgentWaitResult:
+    async def _interrupted(self, run_id: str, caller: Caller) -> AgentWaitResult:
         """Tell of a run that ended with its process.
 
         Raises:
             MethodFailed: If there is none of that id.
         """
         run = await self._runs.interrupted(run_id)
-        if run is None:
+        if run is None or not sees(caller.key, run.session_key):
             raise MethodFailed("INVALID_REQUEST", f"there is no run {run_id[:100]!r}")
         return AgentWaitResult(
             run_id=run_id,
@@ -159,30 +168,32 @@ class AgentMethods:
         """Say something in a session; ``chat`` events tell everybody what comes of it."""
         large = len(params.message) > LARGE
         said = await aside_if(large, messages_of, params.message)
-        asked = await aside_if(
-            large, _digest, "chat.send", params.message, params.agent_id, params.session_key, params.timeout_ms
-        )
+        words = ("chat.send", params.message, params.agent_id, params.session_key, params.timeout_ms)
+        asked = await aside_if(large, _digest, caller, *words)
         run = self._known(params.idempotency_key, asked)
         if run is not None:
             return await _progress(run)
         if not params.message.strip():
             raise InvalidRequest("The message is empty.", param="message")
-        target = target_of(params.agent_id or "", params.session_key, self._current())
+        target = target_of(params.agent_id or "", params.session_key, self._current(), caller.key)
         limit = params.timeout_ms / 1000 if params.timeout_ms else None
-        job = job_of_text(params.message, target, params.idempotency_key, time_limit=limit, said=said)
-        # Everybody hears of it, and whoever asked sets the pace.
-        events = ChatEvents(job, self._hub.broadcast, caller.room)
+        allowance = self._allowances.of(caller.key)
+        job = job_of_text(
+            params.message, target, params.idempotency_key, time_limit=limit, said=said, allowance=allowance
+        )
+        # Everybody hears of it who may, and whoever asked sets the pace.
+        events = ChatEvents(job, partial(self._hub.broadcast, session_key=target.session_key), caller.room)
         self._start(job, events, caller, asked, params.message)
         return ChatSendResult(run_id=job.run_id, status="started")
 
-    async def abort(self, params: ChatAbortParams, _caller: Caller) -> ChatAbortResult:
+    async def abort(self, params: ChatAbortParams, caller: Caller) -> ChatAbortResult:
         """Stop the runs of a session, or one of them, whichever door they came through."""
-        key = key_of(params.session_key, params.agent_id or "", self._current())
+        key = key_of(params.session_key, params.agent_id or "", self._current(), caller.key)
         if params.run_id is UNSET:
             stopped = await self._runs.abort(key, _ABORTED)
         elif (run := self._runs.active.get(params.run_id)) is None:
             stopped = await self._runs.abort_elsewhere(key, params.run_id, _ABORTED)
-        elif _is_in(run, key, params):
+        elif sees(caller.key, run.session_key) and _is_in(run, key, params, caller):
             run.abort(_ABORTED)
             stopped = [run.run_id]
         else:
@@ -228,44 +239,7 @@ class AgentMethods:
         return run
 
 
-def target_of(agent_id: str, session_key: str, directory: LoadedConfig, *, param: str = "sessionKey") -> Target:
-    """Resolve the agent and the session that params name; both may be empty.
-
-    Args:
-        agent_id: Param ``agentId``.
-        session_key: The session's key.
-        directory: The configuration in force.
-        param: The name of the param that has the key.
-
-    Raises:
-        InvalidRequest: If one of them is malformed, or they contradict each other.
-        MethodFailed: If there is no such agent.
-    """
-    wish = Wish(model=MODEL, agent=agent_id, agent_param="agentId", session_key=session_key, session_param=param)
-    try:
-        return resolve(wish, directory, strict_model=False)
-    except ModelNotFound as error:
-        # Nobody else names an agent here: `MODEL` is the default one's name.
-        unknown = agent_id or parse_requested(session_key).agent_id or session_key
-        raise MethodFailed("INVALID_REQUEST", error.message, UnknownAgentIdErrorDetails(agent_id=unknown)) from error
-
-
-def key_of(session_key: str, agent_id: str, directory: LoadedConfig, *, param: str = "sessionKey") -> str:
-    """Return the full key of a session that is there already, for all we know.
-
-    A full key is enough: its agent may have left the configuration, while the session, or a run of it, still exists.
-
-    Raises:
-        InvalidRequest: As ``target_of``.
-        MethodFailed: As ``target_of``.
-    """
-    requested = parse_requested(session_key, param)
-    if requested.agent_id is not None and requested.agent_id != DEFAULT_ALIAS and not agent_id:
-        return full_key(requested.agent_id, requested.rest)
-    return target_of(agent_id, session_key, directory, param=param).session_key
-
-
-def _is_in(run: ActiveRun, key: str, params: ChatAbortParams) -> bool:
+def _is_in(run: ActiveRun, key: str, params: ChatAbortParams, caller: Caller) -> bool:
     """Tell whether a run may be meant by a request that names it, and a session with this key.
 
     A session that a stateless run has for itself is named by the gateway, and a bare key is completed by it: before the
@@ -274,14 +248,19 @@ def _is_in(run: ActiveRun, key: str, params: ChatAbortParams) -> bool:
     if run.session_key == key or not run.stateful:
         return True
     bare = parse_requested(params.session_key)
-    return bare.agent_id is None and not params.agent_id and run.session_key == full_key(run.agent_id, bare.rest)
+    rest = scoped(caller.key.session_scope if caller.key is not None else "", bare.rest)
+    return bare.agent_id is None and not params.agent_id and run.session_key == full_key(run.agent_id, rest)
 
 
-def _digest(method: str, *asked: str | int | UnsetType) -> bytes:
-    """Return what tells a request from others: a param that is absent says no more than an empty one."""
+def _digest(caller: Caller, method: str, *asked: str | int | UnsetType) -> bytes:
+    """Return what tells a request from others: a param that is absent says no more than an empty one.
+
+    What somebody else asks is another request, whatever the words.
+    """
     said = [value or None for value in asked]
+    owner = [caller.key.name] if caller.key is not None else []
     digest = hashlib.sha256()
-    for piece in Written([method, *said]).pieces():
+    for piece in Written([method, *said, *owner]).pieces():
         digest.update(piece)
     return digest.digest()
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from app.security.named_key import NamedKey
 from app.ws.begun_runs import BegunRuns
 
 Payload: TypeAlias = msgspec.Struct | list[dict[str, Any]]
@@ -14,6 +15,11 @@ Payload: TypeAlias = msgspec.Struct | list[dict[str, Any]]
 
 class Caller(Protocol):
     """One request of one connection."""
+
+    @property
+    def key(self) -> NamedKey | None:
+        """The API key that the connection has shown; ``None`` for the operator."""
+        ...
 
     @property
     def begun(self) -> BegunRuns:

@@ -26,10 +26,11 @@ from app.contract.frames import (
     RequestFrame,
     TickEvent,
 )
-from app.errors import InvalidRequest
+from app.errors import AuthenticationFailed, InvalidRequest, ModelNotFound
 from app.large.aside import LARGE, aside_if
 from app.log import logger
 from app.security.authenticator import Authenticator
+from app.security.named_key import NamedKey
 from app.ws.begun_runs import BegunRuns
 from app.ws.caller import Payload
 from app.ws.failure import MethodFailed
@@ -38,6 +39,7 @@ from app.ws.handshake import Admission, HandshakeFailed, Peer, admit
 from app.ws.hub import Hub
 from app.ws.method_table import MethodTable
 from app.ws.outbox import MAX_FRAME_BYTES, PATIENCE_SECONDS, FrameTooLargeError, Outbox
+from app.ws.target import sees
 from app.ws.wire import MAX_HANDSHAKE_BYTES, Wire
 
 HANDSHAKE_SECONDS: Final = 15.0
@@ -159,6 +161,16 @@ class Connection:
         """Tell whether the client may do what ``scope`` names."""
         return self._admission is not None and self._admission.allows(scope)
 
+    @property
+    def key(self) -> NamedKey | None:
+        """The API key that the client has shown; ``None`` for the operator."""
+        assert self._admission is not None, "only admitted clients have shown something"
+        return self._admission.key
+
+    def sees(self, session_key: str) -> bool:
+        """Tell whether a session is one of the client's key, or the client is the operator."""
+        return sees(self.key, session_key)
+
     def event(self, name: str, payload: msgspec.Struct | msgspec.Raw) -> None:
         """Send an event."""
         self._outbox.event(name, payload)
@@ -179,36 +191,39 @@ class Connection:
             raise Closed(1008, "handshake timeout") from None
 
     async def _greet(self, text: str) -> None:
-        failure: HandshakeFailed | None
+        answer: HandshakeFailed | HelloOk
         try:
             request = request_of(text)
         except NotJsonError:
             raise Closed(1000, "not JSON") from None
         except NotARequestError as error:
-            request_id, failure = error.request_id, _handshake(CONNECT_FIRST)
+            request_id, answer = error.request_id, _handshake(CONNECT_FIRST)
         else:
-            request_id, failure = request.id, self._failure_of(request)
-        if failure is not None:
-            self.respond(request_id, failure.failure)
+            request_id, answer = request.id, self._greeted(request)
+        if isinstance(answer, HandshakeFailed):
+            self.respond(request_id, answer.failure)
             await self._outbox.flush(self._write)
-            raise Closed(failure.close_code, str(failure)[:100])
-        assert self._admission is not None, "no failure means admission"
+            raise Closed(answer.close_code, str(answer)[:100])
         self._admitted(self)
         if self._wire is not None:
             self._wire.admit()
-        self.respond(request_id, self._hello(self._admission, self.id))
+        self.respond(request_id, answer)
 
-    def _failure_of(self, request: RequestFrame) -> HandshakeFailed | None:
+    def _greeted(self, request: RequestFrame) -> HandshakeFailed | HelloOk:
         if request.method != "connect":
             return _handshake(CONNECT_FIRST)
         try:
             params = _connect_decoder.decode(b"{}" if request.params is UNSET else bytes(request.params))
-            self._admission = admit(params, self._peer, self._auth, self._authenticator)
+            admission = admit(params, self._peer, self._auth, self._authenticator)
+            hello = self._hello(admission, self.id)
+        except ModelNotFound as error:  # the agents of an API key have left the configuration, all of them
+            return HandshakeFailed(MethodFailed("FORBIDDEN", error.message))
         except InvalidRequest as error:
             return _handshake(f"invalid connect params: at {error.param or '/'}: {error.message}")
         except HandshakeFailed as failure:
             return failure
-        return None
+        self._admission = admission
+        return hello
 
     async def _handle(self, text: str) -> None:
         try:
@@ -231,9 +246,13 @@ class Connection:
         assert self._admission is not None, "only admitted clients get here"
         answer: Payload | MethodFailed
         try:
+            if self._admission.key is not None:
+                self._authenticator.check_again(self._admission.key)
             answer = await self._table.call(request, self._admission, _Request(self, request.id))
         except MethodFailed as failure:
             answer = failure
+        except AuthenticationFailed as error:
+            answer = MethodFailed("FORBIDDEN", error.message)
         except Exception:
             _log.exception("connection %s: %s failed", self.id, request.method)
             answer = MethodFailed("UNAVAILABLE", "the gateway failed to process the request")
@@ -296,6 +315,10 @@ class _Request:
     def __init__(self, connection: Connection, request_id: str) -> None:
         self._connection = connection
         self._id = request_id
+
+    @property
+    def key(self) -> NamedKey | None:
+        return self._connection.key
 
     @property
     def begun(self) -> BegunRuns:

@@ -24,6 +24,7 @@ from app.contract.frames import (
 from app.errors import UnknownURL
 from app.runs.background import BackgroundRuns
 from app.runs.run import Runs
+from app.security.allowance import Allowances
 from app.security.authenticator import Authenticator
 from app.sessions.store import SessionStore
 from app.ws.agent_methods import AgentMethods
@@ -35,6 +36,7 @@ from app.ws.method_table import MethodTable
 from app.ws.outbox import MAX_BUFFERED_BYTES, MAX_FRAME_BYTES
 from app.ws.session_methods import SessionMethods
 from app.ws.strangers import Strangers
+from app.ws.target import permitted_to
 from app.ws.wire import wire_of
 
 FAREWELL_SECONDS: Final = 0.1
@@ -49,6 +51,7 @@ class Door:
         store: Where sessions are kept, and under which name for people.
         authenticator: Checks the secret, the same as HTTP's.
         current: Returns the configuration in force.
+        allowances: Knows what API keys may use.
 
     Raises:
         ContractMismatchError: If contract and methods don't match.
@@ -61,6 +64,7 @@ class Door:
         store: tuple[SessionStore, str],
         authenticator: Authenticator,
         current: Callable[[], LoadedConfig],
+        allowances: Allowances,
     ) -> None:
         self.hub = Hub()
         self._strangers = Strangers()
@@ -70,7 +74,7 @@ class Door:
         contract = frame_document.load()
         sessions = SessionMethods(store[0], runs, current, store[1])
         self._about = GatewayMethods(current, runs, self.hub, sessions)
-        agents = AgentMethods(runs, self._background, self.hub, current)
+        agents = AgentMethods(runs, self._background, self.hub, current, allowances)
         self._events = [event.name for event in contract.events]
         self._table = MethodTable(
             contract.methods,
@@ -144,14 +148,14 @@ class Door:
 
     def _hello(self, admission: Admission, connection_id: str) -> HelloOk:
         loaded = self._current()
-        default = loaded.default_agent
+        default = permitted_to(admission.key, loaded).default_agent
         return HelloOk(
             protocol=admission.protocol,
             server=HelloServer(version=self._about.version, conn_id=connection_id),
-            features=HelloFeatures(methods=self._table.names, events=self._events),
+            features=HelloFeatures(methods=self._table.names_for(admission), events=self._events),
             snapshot=HelloSnapshot(
                 presence=[],
-                health=self._about.state(),
+                health=self._about.state(admission.key),
                 state_version=StateVersion(presence=0, health=0),
                 uptime_ms=self._about.uptime_ms,
                 session_defaults=SessionDefaults(

@@ -36,10 +36,12 @@ from app.contract.frames import (
     SystemPresenceResult,
 )
 from app.runs.run import Runs
+from app.security.named_key import NamedKey
 from app.ws.caller import Caller
 from app.ws.hub import Hub
 from app.ws.run_events import now
 from app.ws.session_methods import SessionMethods
+from app.ws.target import permitted_to
 
 MAIN_KEY = "main"
 """The bare session key that clients use when their user names none."""
@@ -69,9 +71,13 @@ class GatewayMethods:
         """Milliseconds since the start."""
         return int((monotonic() - self._began) * 1000)
 
-    def state(self) -> HealthResult:
-        """Return the gateway's health: it answers, so it lives. Sessions are counted by ``status``, not here."""
-        loaded = self._current()
+    def state(self, key: NamedKey | None) -> HealthResult:
+        """Return the gateway's health: it answers, so it lives. Sessions are counted by ``status``, not here.
+
+        Args:
+            key: The API key of who asks, and sees its agents only; ``None`` for the operator.
+        """
+        loaded = permitted_to(key, self._current())
         return HealthResult(
             ok=True,
             ts=now(),
@@ -94,9 +100,9 @@ class GatewayMethods:
             sessions=HealthSessions(path=self._sessions.path, count=0, recent=[]),
         )
 
-    async def health(self, _params: HealthParams, _caller: Caller) -> HealthResult:
+    async def health(self, _params: HealthParams, caller: Caller) -> HealthResult:
         """Say that the gateway lives."""
-        return self.state()
+        return self.state(caller.key)
 
     async def status(self, _params: StatusParams, _caller: Caller) -> StatusResult:
         """Say what the gateway is doing."""
@@ -118,9 +124,9 @@ class GatewayMethods:
             ),
         )
 
-    async def agents(self, _params: AgentsListParams, _caller: Caller) -> AgentsListResult:
+    async def agents(self, _params: AgentsListParams, caller: Caller) -> AgentsListResult:
         """List the agents, in the configuration's order."""
-        loaded = self._current()
+        loaded = permitted_to(caller.key, self._current())
         return AgentsListResult(
             default_id=loaded.default_agent,
             main_key=MAIN_KEY,
@@ -136,9 +142,9 @@ class GatewayMethods:
             ],
         )
 
-    async def models(self, params: ModelsListParams, _caller: Caller) -> ModelsListResult:
+    async def models(self, params: ModelsListParams, caller: Caller) -> ModelsListResult:
         """List the models that the agents use, each once."""
-        agents = self._current().agents.values()
+        agents = permitted_to(caller.key, self._current()).agents.values()
         wanted = [agent for agent in agents if params.agent_id in (UNSET, agent.id)]
         refs = dict.fromkeys(ref for agent in wanted for ref in (agent.model, *agent.fallbacks))
         return ModelsListResult(

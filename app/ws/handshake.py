@@ -11,14 +11,17 @@ from msgspec import UNSET
 
 from app.config import Auth
 from app.contract.frames import ConnectErrorCode, ConnectErrorDetails, ConnectParams
-from app.errors import AuthenticationFailed, PermissionDenied, TooManyAuthenticationFailures
+from app.errors import AuthenticationFailed, KeyExpired, PermissionDenied, TooManyAuthenticationFailures
 from app.security.authenticator import Authenticator
 from app.security.client_address import is_local_origin
+from app.security.named_key import NamedKey
 from app.ws.failure import MethodFailed
 
 PROTOCOLS: Final = (4, 3)
 """The versions spoken, the preferred one first."""
 SCOPES: Final = ("operator.admin", "operator.read", "operator.write")
+KEY_SCOPES: Final = ("operator.read", "operator.write")
+"""What an API key opens at most, and of that only the methods that the contract has for keys."""
 ROLE: Final = "operator"
 
 _IMPLIED: Final = {
@@ -53,10 +56,17 @@ class HandshakeFailed(Exception):
 
 
 class Admission(NamedTuple):
-    """What was agreed."""
+    """What was agreed.
+
+    Attributes:
+        protocol: The version spoken.
+        scopes: What the client may do.
+        key: The API key that it has shown; ``None`` for the operator.
+    """
 
     protocol: int
     scopes: tuple[str, ...]
+    key: NamedKey | None = None
 
     def allows(self, scope: str) -> bool:
         """Tell whether a method that wants ``scope`` may be called."""
@@ -77,12 +87,13 @@ def admit(params: ConnectParams, peer: Peer, auth: Auth, authenticator: Authenti
         raise HandshakeFailed(MethodFailed("INVALID_REQUEST", message, details), 1002)
     if params.role is not UNSET and params.role != ROLE:
         raise HandshakeFailed(MethodFailed("INVALID_REQUEST", f"invalid role: this gateway knows {ROLE!r} only"))
-    _authenticate(params, peer, auth, authenticator)
-    wanted = params.scopes or SCOPES
-    return Admission(protocol, tuple(scope for scope in SCOPES if scope in wanted))
+    key = _authenticate(params, peer, auth, authenticator)
+    open_ = SCOPES if key is None else KEY_SCOPES
+    wanted = params.scopes or open_
+    return Admission(protocol, tuple(scope for scope in open_ if scope in wanted), key)
 
 
-def _authenticate(params: ConnectParams, peer: Peer, auth: Auth, authenticator: Authenticator) -> None:
+def _authenticate(params: ConnectParams, peer: Peer, auth: Auth, authenticator: Authenticator) -> NamedKey | None:
     if auth.mode == "none" and peer.origin is not None and not is_local_origin(peer.origin):
         # Browsers let any page open a WebSocket anywhere; without a secret only the page's own place can tell.
         message = "gateway.auth.mode is 'none', which serves web pages of this machine only. Set a token or password."
@@ -94,7 +105,7 @@ def _authenticate(params: ConnectParams, peer: Peer, auth: Auth, authenticator: 
         own, other = reversed(both) if auth.mode == "password" else both
         secret = own if own.strip() else other
     try:
-        authenticator.check(
+        return authenticator.check(
             [b"Bearer " + secret.encode()] if secret.strip() else [],
             peer=peer.address,
             forwarded_for=peer.forwarded_for,
@@ -106,6 +117,9 @@ def _authenticate(params: ConnectParams, peer: Peer, auth: Auth, authenticator: 
         raise HandshakeFailed(failure) from None
     except PermissionDenied as error:
         raise HandshakeFailed(MethodFailed("FORBIDDEN", error.message)) from None
+    except KeyExpired as error:
+        details = ConnectErrorDetails(code="AUTH_TOKEN_MISMATCH", recommended_next_step="update_auth_credentials")
+        raise HandshakeFailed(MethodFailed("INVALID_REQUEST", error.message, details)) from None
     except AuthenticationFailed:
         raise HandshakeFailed(_unauthorized(auth, missing=not secret.strip())) from None
 

@@ -20,6 +20,10 @@ class Member(Protocol):
         """Whether it wants to hear of changed sessions."""
         ...
 
+    def sees(self, session_key: str) -> bool:
+        """Tell whether a session is one of those that it may know of."""
+        ...
+
     def may(self, scope: str) -> bool:
         """Tell whether it may do what ``scope`` names."""
         ...
@@ -46,19 +50,23 @@ class Hub:
         """Count it out."""
         self._members.discard(member)
 
-    def broadcast(self, name: str, payload: msgspec.Struct) -> None:
-        """Send an event to every connection that may read."""
-        _send((member for member in tuple(self._members) if member.may("operator.read")), name, payload)
+    def broadcast(self, name: str, payload: msgspec.Struct, session_key: str) -> None:
+        """Send an event of a session to every connection that may read it."""
+        _send((member for member in tuple(self._members) if _reads(member, session_key)), name, payload)
 
     def session_changed(self, session_key: str, agent_id: str, reason: Reason) -> None:
         """Tell those who asked for it that a session has changed."""
         payload = SessionsChangedEvent(session_key=session_key, agent_id=agent_id, reason=reason, ts=int(time() * 1000))
-        members = (member for member in tuple(self._members) if member.subscribed and member.may("operator.read"))
+        members = (member for member in tuple(self._members) if member.subscribed and _reads(member, session_key))
         _send(members, "sessions.changed", payload)
 
     def announce_shutdown(self) -> None:
         """Tell everybody that the gateway is stopping."""
         _send(tuple(self._members), "shutdown", ShutdownEvent(reason="the gateway is stopping"))
+
+
+def _reads(member: Member, session_key: str) -> bool:
+    return member.may("operator.read") and member.sees(session_key)
 
 
 def _send(members: Iterable[Member], name: str, payload: msgspec.Struct) -> None:

@@ -50,6 +50,10 @@ class MethodTable:
         """The methods that can be called, in the contract's order."""
         return list(self._methods)
 
+    def names_for(self, admission: Admission) -> list[str]:
+        """Return those of them that are for who was let in: the operator, or somebody with an API key."""
+        return [name for name, (method, _, _) in self._methods.items() if admission.key is None or method.keys]
+
     async def call(self, request: RequestFrame, admission: Admission, caller: Caller) -> Payload:
         """Answer a request.
 
@@ -60,6 +64,11 @@ class MethodTable:
         if known is None:
             raise MethodFailed("INVALID_REQUEST", f"unknown method: {request.method[:100]}")
         method, decoder, handler = known
+        key = admission.key
+        if key is not None and not method.keys:
+            raise MethodFailed(
+                "FORBIDDEN", f"{method.name} is for the gateway's operator: API key {key.name!r} may not call it"
+            )
         if not admission.allows(method.scope):
             details = MissingScopeErrorDetails(missing_scope=method.scope, required_scopes=[method.scope])
             raise MethodFailed("FORBIDDEN", f"missing scope: {method.scope}", details)

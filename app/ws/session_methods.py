@@ -35,12 +35,12 @@ from app.errors import InvalidRequest, StoreUnavailable
 from app.runs.run import Runs
 from app.sessions.message import Message
 from app.sessions.store import Excerpt, SessionRecord, SessionStore, StoreError
-from app.ws.agent_methods import key_of
 from app.ws.caller import Caller
 from app.ws.failure import MethodFailed
 from app.ws.history_page import PAGE_BYTES, TOO_LARGE, page
 from app.ws.run_events import now
 from app.ws.spoken import text_of
+from app.ws.target import key_of
 
 DEFAULT_ROWS: Final = 100
 MAX_ROWS: Final = 1_000
@@ -120,11 +120,11 @@ class SessionMethods:
         previews = [_preview(said, found.get(key), chars) for said, key in zip(params.keys, keys, strict=True)]
         return SessionsPreviewResult(ts=now(), previews=previews)
 
-    async def history(self, params: ChatHistoryParams, _caller: Caller) -> ChatHistoryResult | ChatHistoryResetResult:
+    async def history(self, params: ChatHistoryParams, caller: Caller) -> ChatHistoryResult | ChatHistoryResetResult:
         """Show what was said in a session, oldest first: a page of the latest messages, or of those before them."""
         if params.cursor:
             return ChatHistoryResetResult()
-        key = self._key(params.session_key, params.agent_id or "")
+        key = key_of(params.session_key, params.agent_id or "", self._current(), caller.key)
         offset, limit = min(params.offset or 0, _FAR), params.limit or DEFAULT_MESSAGES
         excerpt = await self._excerpt(key, latest=limit, skip=offset, max_bytes=PAGE_BYTES)
         if not excerpt.latest and offset < excerpt.total:  # the next message alone is larger than a page

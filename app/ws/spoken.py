@@ -13,6 +13,7 @@ from app.contract.models import ChatCompletionRequestUserMessage, CompletionUsag
 from app.large.shortened import read
 from app.large.written import written
 from app.routing.target import Target
+from app.runs.allowance import Allowance
 from app.runs.job import Job
 from app.sessions.message import Message
 
@@ -33,6 +34,7 @@ def job_of_text(
     system: str = "",
     time_limit: float | None = None,
     said: tuple[Message, ...] = (),
+    allowance: Allowance | None = None,
 ) -> Job:
     """Return the job of one user message, as if it had come over HTTP.
 
@@ -43,6 +45,7 @@ def job_of_text(
         system: What is added to the agent's own prompt.
         time_limit: Seconds the run may take, if that is less than the agent may.
         said: What ``messages_of`` made of the texts, if it has been asked before.
+        allowance: What it is taken of, if the caller may have only so much.
     """
     *added, message = said or messages_of(text, system)
     return Job(
@@ -52,6 +55,7 @@ def job_of_text(
         system=tuple(added),
         messages=(message,),
         parameters={},
+        allowance=allowance,
         time_limit=time_limit,
         time_limit_name="the request's timeout",
     )

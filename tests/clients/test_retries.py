@@ -36,6 +36,9 @@ ONCE: Final[dict[str, GatewayError]] = {
     "UnsupportedParameter": errors.UnsupportedParameter("no", param="x"),
     "IdempotencyKeyReused": errors.IdempotencyKeyReused(),
     "AuthenticationFailed": errors.AuthenticationFailed(),
+    "KeyExpired": errors.KeyExpired("k"),
+    "KeyLimitReached for long": errors.KeyLimitReached("no", "requests", 5.001),
+    "KeyLimitReached for ever": errors.KeyLimitReached("no", "tokens", None),
     "PermissionDenied": errors.PermissionDenied("no"),
     "UnknownURL": errors.UnknownURL("POST", "/v1/x"),
     "EndpointDisabled": errors.EndpointDisabled(),
@@ -66,6 +69,8 @@ SOON: Final = errors.RequestTooSlow("body")
 
 AGAIN: Final[dict[str, tuple[GatewayError, float]]] = {
     "RateLimited": (errors.RateLimited("no", retry_after=2), 2),
+    "KeyLimitReached": (errors.KeyLimitReached("no", "tokens", 4.2), 5),
+    "KeyBusy": (errors.KeyBusy("k", 1), 1),
     "RunsFull": (errors.RunsFull(1), 2),
     "ConnectionsFull": (errors.ConnectionsFull(), 2),
     "StoreUnavailable": (errors.StoreUnavailable(), 5),

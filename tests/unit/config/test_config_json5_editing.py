@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from app.config.error import RuleError
 from app.config.json5_document import read_document
 from app.config.json5_editing import set_value, written
+from app.config.json5_removal import without_item
 from app.config.json_value import JsonValue
 from app.config.key_path import KeyPath
 
@@ -71,6 +73,47 @@ def test_what_would_do_harm_is_refused(text: str, path: KeyPath, word: str) -> N
     """A comment is never lost, and a wrong path never makes something up."""
     with pytest.raises(RuleError, match=word):
         set_value(text, path, 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "path", "after"),
+    [
+        ("{a: [1]}", ("a", 0), "{a: []}"),
+        ("{a: [1, 2, 3]}", ("a", 0), "{a: [2, 3]}"),
+        ("{a: [1, 2, 3]}", ("a", 1), "{a: [1, 3]}"),
+        ("{a: [1, 2, 3]}", ("a", 2), "{a: [1, 2 ]}"),
+        ('[{"a": [1]}]', (0, "a", 0), '[{"a": []}]'),
+        ("{a: [\n  { b: 1 }, // one\n  { b: 2 }, // two\n]}", ("a", 0), "{a: [\n  // one\n  { b: 2 }, // two\n]}"),
+        ("{a: [\n  // one\n  { b: 1 },\n  { b: 2 },\n]}", ("a", 1), "{a: [\n  // one\n  { b: 1 },\n]}"),
+        ("{a: [\n  1,\n  2\n]}", ("a", 1), "{a: [\n  1\n]}"),
+        ("{a: [\r\n  1,\r\n  2\r\n]}", ("a", 0), "{a: [\r\n  2\r\n]}"),
+        ("{a: [1 /* one */, 2 /* two */]}", ("a", 1), "{a: [1 /* one */ /* two */]}"),
+        ("{a: [\n  {\n    b: 1, // inside\n  },\n  2,\n]}", ("a", 0), "{a: [\n  2,\n]}"),
+    ],
+)
+def test_an_entry_goes_with_its_comma(before: str, path: KeyPath, after: str) -> None:
+    """And with its line; what plain JSON was stays plain JSON, comments around it stay."""
+    assert after == without_item(before, path)
+
+
+@pytest.mark.parametrize(("text", "path"), [("{a: [1]}", ("a", 1)), ("{a: 1}", ("a", 0)), ("{}", ("a", 0))])
+def test_what_is_not_there_cannot_go(text: str, path: KeyPath) -> None:
+    """A wrong path takes nothing away."""
+    with pytest.raises(RuleError):
+        without_item(text, path)
+
+
+@given(st.data(), st.lists(TREES, min_size=1, max_size=4), OBJECTS)
+def test_any_entry_of_any_list(data: st.DataObject, entries: list[JsonValue], beside: dict[str, Any]) -> None:
+    """The list is without it, all else is as it was, with its comments; strict JSON stays strict."""
+    index = data.draw(st.integers(0, len(entries) - 1))
+    tree: dict[str, Any] = {**beside, "list": entries}
+    expected = {**tree, "list": entries[:index] + entries[index + 1 :]}
+    strict = json.dumps(tree, indent=data.draw(st.sampled_from([None, 2])))
+    assert expected == json.loads(without_item(strict, ("list", index)))
+    text = spread(written(tree, quoted=data.draw(st.booleans())), data)
+    after = without_item(text, ("list", index))
+    assert expected == read_document(NOWHERE, text=after)
 
 
 @given(TREES)

@@ -18,6 +18,7 @@ def test_the_empty_configuration_has_the_documented_defaults() -> None:
                 "mode": "token",
                 "token": None,
                 "password": None,
+                "keys": [],
                 "rateLimit": {"enabled": True, "maxFailures": 10, "windowSeconds": 60.0, "lockoutSeconds": 60.0},
             },
             "drainSeconds": 25.0,

@@ -107,7 +107,17 @@ DIFFERENCES: dict[str, dict[str, tuple[set[str], set[str], str]]] = {
     "ErrorResponse": {
         "error.type": (
             set(),
-            {f"value {v}" for v in ("invalid_request_error", "permission_error", "rate_limit_error", "server_error")},
+            {
+                f"value {v}"
+                for v in (
+                    "invalid_request_error",
+                    "permission_error",
+                    "rate_limit_error",
+                    "server_error",
+                    "requests",
+                    "tokens",
+                )
+            },
             "the gateway has these",
         ),
     },

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, cast
 
+import msgspec
 import pytest
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
@@ -13,10 +14,11 @@ from litestar.handlers import BaseRouteHandler
 from app.config import Config
 from app.contract import document
 from app.contract.binding import OPERATIONS
-from app.errors import AuthenticationFailed, EndpointDisabled, GatewayError, MethodNotAllowed
+from app.errors import AuthenticationFailed, EndpointDisabled, GatewayError, MethodNotAllowed, PermissionDenied
 from app.http.guard import guard
 from app.security.authenticator import Authenticator
 from app.security.secret import Secret
+from tests.api_keys import entry, secret
 
 BY_PATH: dict[str, dict[str, document.Operation]] = {}
 for _operation in document.load().operations:
@@ -75,6 +77,31 @@ def test_the_public_ones_are_the_four_that_design_names() -> None:
     public = {operation.path for of_path in BY_PATH.values() for operation in of_path.values() if operation.public}
 
     assert {"/healthz", "/readyz", "/openapi.json", "/openapi.yaml"} == public
+
+
+@pytest.mark.parametrize("path", sorted(BY_PATH))
+def test_a_key_may_call_what_the_contract_has_for_keys(path: str) -> None:
+    """And nothing else: whatever isn't marked is the operator's."""
+    config = msgspec.convert({"gateway": {"auth": {"keys": [entry("a")]}}}, Config)
+    check = guard(Authenticator(Secret("s"), config), lambda: True)
+    for method, operation in BY_PATH[path].items():
+        scope: dict[str, Any] = {"type": "http", "path": path, "method": method, "client": None, "server": None}
+        scope["headers"] = [(b"authorization", b"Bearer " + secret("a").encode())]
+        connection: Any = ASGIConnection(cast("Any", scope))
+        handler = cast("BaseRouteHandler", _Handler({OPERATIONS: BY_PATH[path]}))
+        if operation.keys or operation.public:
+            asyncio.run(_awaited(check(connection, handler)))
+        else:
+            with pytest.raises(PermissionDenied):
+                asyncio.run(_awaited(check(connection, handler)))
+        assert ("zero.caller" in scope) == operation.keys
+
+
+def test_keys_are_for_runs_and_agents() -> None:
+    """Three operations; more of them is a decision, and belongs here, too."""
+    open_to_keys = {operation.id for of_path in BY_PATH.values() for operation in of_path.values() if operation.keys}
+
+    assert {"createChatCompletion", "listModels", "retrieveModel"} == open_to_keys
 
 
 def test_off_comes_before_everything() -> None:

@@ -1,0 +1,24 @@
+"""Who a request is from, as the guard has found out: the operator, or somebody with an API key."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from app.security.named_key import NamedKey
+
+_CALLER: Final = "zero.caller"
+
+
+def note_caller(scope: Any, key: NamedKey | None) -> None:
+    """Note the key that was shown; ``None`` for the operator."""
+    scope[_CALLER] = key
+
+
+def caller_of(scope: Any) -> NamedKey | None:
+    """Return the key that was shown, or ``None`` for the operator.
+
+    Raises:
+        KeyError: If no guard has looked at the request: nobody is taken for the operator by mistake.
+    """
+    key: NamedKey | None = scope[_CALLER]
+    return key
