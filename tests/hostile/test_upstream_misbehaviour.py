@@ -113,7 +113,7 @@ def test_a_session_remembers_nothing_of_a_broken_answer(upstream: FakeUpstream, 
 
 
 def test_a_refusal_of_a_request_that_was_not_read(tmp_path: Path) -> None:
-    """An upstream that answers a large request without reading it is understood, and its words are the client's."""
+    """An upstream that answers a large request after its first bytes is understood, and its words are the client's."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = configuration(
             agents={"list": [{"id": "main", "model": "hasty/m"}]},
@@ -125,6 +125,7 @@ def test_a_refusal_of_a_request_that_was_not_read(tmp_path: Path) -> None:
         ):
             connection, _ = listener.accept()
             with connection:
+                taken = len(connection.recv(100))
                 [refusal] = error(413, {"message": "That is too much for me."})
                 assert isinstance(refusal, Send)
                 connection.sendall(refusal.data)
@@ -132,7 +133,6 @@ def test_a_refusal_of_a_request_that_was_not_read(tmp_path: Path) -> None:
                     answer = Whole.of(response)
                 assert (400, "That is too much for me.") == (answer.status, answer.error["message"])
                 connection.settimeout(5)
-                taken = 0
                 try:
                     while piece := connection.recv(1_000_000):
                         taken += len(piece)
