@@ -40,7 +40,7 @@ MOST_STORED: Final = 32
 LEAK: Final = 32.0
 """Bytes a client. Whoever forgets to let go of even the smallest object leaks more."""
 LEAKED_BLOCKS: Final = 0.2
-"""The same in blocks of Python's allocator. They don't depend on what the allocators keep for later."""
+"""The same in blocks of Python's allocator. They don't depend on what the allocators keep for later, but on the load."""
 SHORT_SECONDS: Final = 75.0
 """Memory is shown and not judged if less than this is left of the soak behind that."""
 
@@ -109,8 +109,9 @@ class _Course:
         clients, counts = sum(self._clients.counts.values()), self._clients.counts
         left = sum(count for what, count in counts.items() if "left when" in what)
         warm = [one for one in samples if one.at > warm_at]
-        judged = seconds - warm_at >= SHORT_SECONDS
-        if not judged:
+        enough = seconds - warm_at >= SHORT_SECONDS
+        judged = enough and not self._held_back  # those who wait take memory: more and more of them, more and more
+        if not enough:
             warm = [one for one in samples if one.at > seconds * WARM]
         each = slope([(one.at, one.private) for one in warm]).by(clients / took)
         blocks = slope([(one.at, one.blocks) for one in warm]).by(clients / took)
@@ -122,7 +123,7 @@ class _Course:
             (
                 f"memory from {warm[0].at:.0f} s on: {each.rise:+.1f} ± {each.give_or_take:.1f} bytes a client (95 %); "
                 f"of Python's {blocks.rise:+.3f} ± {blocks.give_or_take:.3f} blocks a client"
-                + ("" if judged else f"; not judged, {WARM_CLIENTS} clients and {SHORT_SECONDS:.0f} s are too many")
+                + ("" if judged else "; not judged: the machine was too busy, or the time too short")
             ),
             f"{self._held_back} more clients were held back: with {MOST} at a time the machine was full",
             f"at rest before: {_figures(before)}",
