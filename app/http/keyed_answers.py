@@ -14,6 +14,7 @@ from litestar.types import Receive, Send
 from app.errors import AnswerNotKept, GatewayError
 from app.http.answer_log import AnswerLog, LogReader
 from app.http.completion import written_completion
+from app.http.departure import departure_of
 from app.http.disconnect import until_disconnect
 from app.http.edge import identify
 from app.http.error_response import error_body
@@ -53,7 +54,8 @@ class KeyedAnswers:
             ClientDisconnected: If the client has gone.
         """
         perform = self._streamed if job.request.stream else self._whole
-        await until_disconnect(receive, self._answer(key, job, body, scope, send, keepalive, perform))
+        answering = self._answer(key, job, body, scope, send, keepalive, perform)
+        await until_disconnect(receive, answering, departure_of(scope))
 
     def stop_following(self) -> None:
         """Wait no more for what other processes run."""

@@ -31,6 +31,8 @@ WAITING: Final = 64
 
 ONCE: Final[dict[str, GatewayError]] = {
     "InvalidRequest": errors.InvalidRequest("no"),
+    "MalformedRequest": errors.MalformedRequest("no"),
+    "HeadersTooLarge": errors.HeadersTooLarge(1),
     "UnsupportedParameter": errors.UnsupportedParameter("no", param="x"),
     "IdempotencyKeyReused": errors.IdempotencyKeyReused(),
     "AuthenticationFailed": errors.AuthenticationFailed(),
@@ -59,8 +61,13 @@ ONCE: Final[dict[str, GatewayError]] = {
 }
 """Failures of the request itself, which stays wrong, and of runs that have begun, which may have acted."""
 
+SOON: Final = errors.RequestTooSlow("body")
+"""Tried again as soon as the SDK likes: it was the client that took its time."""
+
 AGAIN: Final[dict[str, tuple[GatewayError, float]]] = {
     "RateLimited": (errors.RateLimited("no", retry_after=2), 2),
+    "RunsFull": (errors.RunsFull(1), 2),
+    "ConnectionsFull": (errors.ConnectionsFull(), 2),
     "StoreUnavailable": (errors.StoreUnavailable(), 5),
 }
 """Failures before anything was done, and how long the SDK waits."""
@@ -101,10 +108,18 @@ class TestClasses:
             client.chat.completions.create(model="zero", messages=HI)
         assert (TRIES, [seconds] * (TRIES - 1)) == (len(upstream.exchanges), waits)
 
+    def test_soon(self, upstream: FakeUpstream, waits: list[float]) -> None:
+        """Tried again after times of the SDK's own choice, where there is nothing to wait for."""
+        upstream.play(rendered(SOON))
+        with OpenAI(base_url=upstream.base_url, api_key="x") as client, pytest.raises(openai.APIStatusError):
+            client.chat.completions.create(model="zero", messages=HI)
+        assert (TRIES, TRIES - 1) == (len(upstream.exchanges), len(waits))
+        assert max(waits) <= 2
+
     def test_all_of_them(self) -> None:
         """A new kind of failure says here whether it may be tried again."""
         kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GatewayError)}
-        named = {type(failure) for failure in (*ONCE.values(), *(failure for failure, _ in AGAIN.values()))}
+        named = {type(failure) for failure in (SOON, *ONCE.values(), *(failure for failure, _ in AGAIN.values()))}
         assert {GatewayError} == kinds - named
 
     @pytest.mark.parametrize("failure", [*ONCE.values(), *(failure for failure, _ in AGAIN.values())])
