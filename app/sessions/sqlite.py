@@ -146,8 +146,8 @@ def _with_settings(engine: Engine) -> Engine:
 def _undo(connection: Any, _record: object, _error: object) -> None:
     """Undo what a connection was at when its task was cancelled, before SQLAlchemy closes it.
 
-    SQLite closes a connection only when the last of its statements is gone. Of one that was cancelled somebody still has
-    the cursor, until the garbage collector comes by; its transaction would lock the file for so long.
+    SQLite closes a connection only when the last of its statements is gone. Somebody still has the cursor of that which
+    was cancelled, until the garbage collector comes by; its transaction would lock the file for so long.
     """
     with suppress(Exception):
         connection.rollback()

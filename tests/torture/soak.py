@@ -40,7 +40,7 @@ MOST_STORED: Final = 32
 LEAK: Final = 32.0
 """Bytes a client. Whoever forgets to let go of even the smallest object leaks more."""
 LEAKED_BLOCKS: Final = 0.2
-"""The same in blocks of Python's allocator. They don't depend on what the allocators keep for later, but on the load."""
+"""The same in blocks of Python's allocator: they depend on the load, and not on what allocators keep for later."""
 SHORT_SECONDS: Final = 75.0
 """Memory is shown and not judged if less than this is left of the soak behind that."""
 
