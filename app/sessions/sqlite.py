@@ -55,7 +55,7 @@ class SqliteStore(SqlStore):
             StoreError: If it can't be created or read, or a newer gateway has written it.
         """
         engine = create_async_engine(f"sqlite+aiosqlite:///{path}", **_OPTIONS)
-        _with_settings(engine.sync_engine)
+        event.listen(_with_settings(engine.sync_engine), "invalidate", _undo)
         store = cls(engine, path)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -141,6 +141,16 @@ class SqliteStore(SqlStore):
 def _with_settings(engine: Engine) -> Engine:
     event.listen(engine, "connect", _configure)
     return engine
+
+
+def _undo(connection: Any, _record: object, _error: object) -> None:
+    """Undo what a connection was at when its task was cancelled, before SQLAlchemy closes it.
+
+    SQLite closes a connection only when the last of its statements is gone. Somebody still has the cursor of that which
+    was cancelled, until the garbage collector comes by; its transaction would lock the file for so long.
+    """
+    with suppress(Exception):
+        connection.rollback()
 
 
 def _configure(connection: Any, _record: object) -> None:

@@ -21,8 +21,9 @@ from tests.ws.client import handshake, new_key
 ABORTED: Final = 0.1
 SECONDS: Final = 60.0
 SESSIONS: Final = 100
-ANEW: Final = 0.05
-"""How often a session begins anew: what a session may grow to is known, and isn't what a soak is about."""
+ANEW: Final = 0.2
+"""How often a session begins anew: what a session may grow to is known, and isn't what a soak is about. So all of them
+are soon as long as they will ever be."""
 WEIGHTS: Final = {"json": 28, "stream": 28, "session": 16, "keyed": 10, "websocket": 8, "wrong": 5, "list": 5}
 MOMENTS: Final = ("connected", "head", "body", "asked", "begun")
 
@@ -69,6 +70,16 @@ class Clients:
             self.counts["not as it must be"] += 1
             if len(self.wrong) < 20:
                 self.wrong.append(f"{kind} ({leaves}): {error!r}"[:400])
+
+    async def begin_anew(self, session: int) -> None:
+        """Have one of the sessions forget what was said in it."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            writer.write(_said("/new", {"x-zero-session-key": f"soak-{session}"}))
+            said = await _whole(reader, await reader.readuntil(b"\r\n\r\n"))
+            assert "A new session has begun." in said, said
+        finally:
+            writer.close()
 
     async def _http(self, kind: str, leaves: str) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
@@ -152,6 +163,15 @@ class Clients:
             if leaves:
                 socket.transport.abort()
             await socket.close()
+
+
+def _said(text: str, headers: dict[str, str]) -> bytes:
+    """Return the request that says something, for an answer in one piece."""
+    body = json.dumps({"model": "zero", "messages": [{"role": "user", "content": text}]}).encode()
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **headers}
+    lines = ["POST /v1/chat/completions HTTP/1.1", "Host: soak", f"Content-Length: {len(body)}"]
+    lines += [*(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    return "\r\n".join(lines).encode() + body
 
 
 async def _call(socket: ClientConnection, method: str, params: dict[str, Any]) -> Any:

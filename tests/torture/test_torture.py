@@ -8,13 +8,14 @@ from typing import Any, Final
 import pytest
 
 from tests.machine.row import Row
-from tests.torture.soak import LEAK, leaks, soak
+from tests.torture.soak import LEAK, LEAKED_BLOCKS, leaks, soak
 from tests.torture.table import markdown, rows
 from tests.torture.vitals import Slope, Vitals, slope
 
 SECONDS: Final = 3.0
-_REST: Final = Vitals(0.0, 90, 80, files=14, stored=24, sockets=3, threads=11, tasks=7, named="{}")
-_FLAT: Final = Slope(0.0, 1.0)
+_REST: Final = Vitals(0.0, 90, 80, files=14, stored=24, sockets=3, threads=11, tasks=7, blocks=9, named="{}")
+_FLAT: Final = Slope(0.0, 0.1)
+_NONE: Final = _FLAT, _FLAT
 
 
 def test_soak(tmp_path: Path) -> None:
@@ -25,35 +26,38 @@ def test_soak(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "each", "fault"),
+    ("after", "growth", "fault"),
     [
-        ({"files": 15}, _FLAT, "1 more files"),
-        ({"sockets": 5}, _FLAT, "2 more sockets"),
-        ({"tasks": 8, "named": "{'left': 1}"}, _FLAT, "1 more tasks at rest than before: {'left': 1}"),
-        ({"stored": 60}, _FLAT, "60 files of the session store"),
-        ({"threads": 30}, _FLAT, "30 threads"),
-        ({}, Slope(LEAK + 20, 10.0), "memory grows"),
+        ({"files": 15}, _NONE, "1 more files"),
+        ({"sockets": 5}, _NONE, "2 more sockets"),
+        ({"tasks": 8, "named": "{'left': 1}"}, _NONE, "1 more tasks at rest than before: {'left': 1}"),
+        ({"stored": 60}, _NONE, "60 files of the session store"),
+        ({"threads": 30}, None, "30 threads"),
+        ({}, (Slope(LEAK + 20, 10.0), _FLAT), "memory grows by 52 ± 10 bytes"),
+        ({}, (_FLAT, Slope(LEAKED_BLOCKS + 0.3, 0.1)), "Python's objects grow by 0.50 ± 0.10 blocks"),
     ],
 )
-def test_leaks_are_found(after: dict[str, Any], each: Slope, fault: str) -> None:
+def test_leaks_are_found(after: dict[str, Any], growth: tuple[Slope, Slope] | None, fault: str) -> None:
     """Whatever is more than before at rest, and memory that surely grows, is a fault of its own."""
-    found = list(leaks(_REST, _REST._replace(**after), each, 600.0))
+    found = list(leaks(_REST, _REST._replace(**after), growth))
     assert 1 == len(found)
     assert found[0].startswith(fault)
 
 
 def test_no_leaks() -> None:
     """Less than before is none, nor is growth that may as well be chance, or of a soak too short to tell."""
-    assert [] == list(leaks(_REST, _REST._replace(tasks=6, sockets=0), Slope(LEAK + 20, 30.0), 600.0))
-    assert [] == list(leaks(_REST, _REST, Slope(LEAK + 20, 10.0), 60.0))
+    by_chance = Slope(LEAK + 20, 30.0), Slope(LEAKED_BLOCKS + 1, 2.0)
+    assert [] == list(leaks(_REST, _REST._replace(tasks=6, sockets=0, blocks=99), by_chance))
+    assert [] == list(leaks(_REST, _REST, None))
 
 
 def test_slope() -> None:
     """A line is found as it is, with the confidence that its points allow."""
     exact = slope([(float(n), 3.0 * n + 5) for n in range(120)])
-    assert (3.0, 0.0) == (round(exact.each_second, 9), round(exact.give_or_take, 9))
+    assert (3.0, 0.0) == (round(exact.rise, 9), round(exact.give_or_take, 9))
+    assert Slope(1.5, 0.5) == Slope(3.0, 1.0).by(2.0)
     noisy = slope([(float(n), 100.0 if n // 10 % 2 else 0.0) for n in range(120)])
-    assert abs(noisy.each_second) < noisy.give_or_take
+    assert abs(noisy.rise) < noisy.give_or_take
 
 
 def test_table(tmp_path: Path) -> None:

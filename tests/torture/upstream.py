@@ -9,12 +9,16 @@ import asyncio
 import json
 import random
 import signal
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, cast
 
 import uvloop
 
 from tests.fakes.script import DONE, completion, words
+from tests.machine.zero import ROOT
 
 WORDS: Final = ("All", " is", " well", " that", " ends", " well.")
 SAID: Final = "".join(WORDS)
@@ -75,6 +79,19 @@ class _Connection(asyncio.Protocol):
         self._transport.write(pieces[0])
         if len(pieces) > 1:
             self._later(pieces[1:])
+
+
+@contextmanager
+def served() -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Have it run while the block lasts; yield its process and its port."""
+    command = [sys.executable, "-m", "tests.torture.upstream"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield process, int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
 
 
 async def _serve() -> None:

@@ -34,15 +34,21 @@ class Vitals(NamedTuple):
     sockets: int
     threads: int
     tasks: int
+    blocks: int
+    """What Python's allocator has given away: objects, in about as many blocks."""
     named: str
     """The most frequent tasks."""
 
 
 class Slope(NamedTuple):
-    """A line of fit: what comes with each second, and how much more or less it may be with a confidence of 95 %."""
+    """A line of fit: by how much it rises, and how much more or less that may be with a confidence of 95 %."""
 
-    each_second: float
+    rise: float
     give_or_take: float
+
+    def by(self, rate: float) -> Slope:
+        """Return what each of so many a second adds, of a line by seconds."""
+        return Slope(self.rise / rate, self.give_or_take / rate)
 
 
 def look(pid: int, counts: Path, at: float) -> Vitals:
@@ -57,7 +63,7 @@ def look(pid: int, counts: Path, at: float) -> Vitals:
             open_ones.append(str(link.readlink()))
     sockets = sum(one.startswith("socket:") for one in open_ones)
     stored = sum(f"/{STORE}" in one for one in open_ones)
-    told = counts.read_text().split(" ", 2) if counts.exists() else ["0", "0", ""]
+    told = counts.read_text().split(" ", 3) if counts.exists() else ["0", "0", "0", ""]
     os.kill(pid, signal.SIGUSR1)
     return Vitals(
         at,
@@ -68,7 +74,8 @@ def look(pid: int, counts: Path, at: float) -> Vitals:
         sockets,
         int(told[1]),
         int(told[0]),
-        told[2].strip(),
+        int(told[2]),
+        told[3].strip(),
     )
 
 
