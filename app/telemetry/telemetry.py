@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from litestar.types import ASGIApp
@@ -93,10 +92,10 @@ class Telemetry:
 
 
 def _tracing(provider: TracerProvider | None, *, content: bool) -> Traces:
-    if find_spec("opentelemetry") is None:
+    try:
+        from app.telemetry.traces import Traces, exporting_provider
+    except ImportError:
         raise ConfigError(
             "OpenTelemetry is not installed", "Run: pip install 'zero-gateway[otel]'", path="gateway.traces.enabled"
-        )
-    from app.telemetry.traces import Traces, exporting_provider
-
+        ) from None
     return Traces(provider or exporting_provider(), content=content)
