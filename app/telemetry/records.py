@@ -21,13 +21,16 @@ from app.telemetry.facts import CallFacts, RequestFacts, RunFacts
 _access: Final = logger("zero.access")
 
 
+def access_lines_are_read() -> bool:
+    """Tell whether the log has a place for access lines: one that shows warnings only doesn't."""
+    return _access.isEnabledFor(logging.INFO)
+
+
 class AccessLines:
     """Writes a line for each HTTP request when it is over. A ``Sink``."""
 
     def request_over(self, request: RequestFacts) -> None:
         """See ``Sink``."""
-        if not _access.isEnabledFor(logging.INFO):
-            return
         seconds = request.seconds
         overhead = request.overhead(seconds)
         fields: dict[str, Any] = {"status": request.status or 499, "duration_ms": _milliseconds(seconds)}

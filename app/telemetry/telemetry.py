@@ -11,7 +11,7 @@ from litestar.types import ASGIApp
 from app.config import ConfigError, Gateway
 from app.runs.observer import RunObserver
 from app.telemetry.facts import Sink
-from app.telemetry.records import AccessLines, AuditLog
+from app.telemetry.records import AccessLines, AuditLog, access_lines_are_read
 from app.telemetry.watch import Watch
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Telemetry:
         self._metrics = self._counting() if settings.metrics.enabled else None
         self._traces = _tracing(provider, content=settings.traces.content) if settings.traces.enabled else None
         self._audit = AuditLog(settings.logs.audit) if settings.logs.audit is not None else None
-        access = AccessLines() if settings.logs.access else None
+        access = AccessLines() if settings.logs.access and access_lines_are_read() else None
         sinks: list[Sink] = [one for one in (self._metrics, access, self._audit) if one is not None]
         self._watch = Watch(sinks, self._traces) if sinks or self._traces is not None else None
         self.observer: RunObserver | None = self._watch

@@ -27,7 +27,7 @@ def made() -> Metrics:
 def series(metrics: Metrics) -> dict[str, set[str]]:
     """Return the names of all series, and their labels."""
     own = [value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)]
-    found = {f"{one._name}{suffix}": set(one._labelnames) for one in own for suffix in SUFFIXES[one._type]}
+    found = {f"{one._name}{suffix}": set(one._labelnames) for one in own for suffix in SUFFIXES[str(one._type)]}
     for family in metrics.registry.collect():
         if family.name.startswith("process_"):
             found[family.name + ("_total" if family.type == "counter" else "")] = set()
