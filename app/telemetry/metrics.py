@@ -12,7 +12,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -29,6 +29,9 @@ _TOKENS: Final = tuple(4**power for power in range(14))
 _AGENT: Final = "gen_ai_agent_id"
 _MODEL: Final = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 _CHAT: Final = "chat"
+
+
+disable_created_metrics()  # when each series began: as many lines again, which hardly anybody asks for
 
 
 class Level:
