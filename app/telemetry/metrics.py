@@ -31,7 +31,8 @@ _MODEL: Final = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_reques
 _CHAT: Final = "chat"
 
 
-disable_created_metrics()  # when each series began: as many lines again, which hardly anybody asks for
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own omission
+# When each series began: as many lines again, which hardly anybody asks for
 
 
 class Level:
