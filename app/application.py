@@ -7,7 +7,7 @@ import gc
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from litestar import Litestar
 from litestar.exceptions import HTTPException
@@ -28,6 +28,7 @@ from app.http.edge import Edge
 from app.http.error_response import belongs_to_api, http_exception_handler, on_crash, on_gateway_error
 from app.http.guard import guard
 from app.http.health import Health
+from app.http.metrics import MetricsPage
 from app.http.model_list import ModelList
 from app.http.session_changes import SessionChanges
 from app.http.session_list import SessionViews
@@ -43,7 +44,11 @@ from app.security.secret import resolve_secret
 from app.security.shared_failures import SharedFailureLimit
 from app.security.shared_key_uses import SharedKeyUses
 from app.sessions.store import StoreError
+from app.telemetry.telemetry import Telemetry
 from app.ws.door import Door
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 _log = logger("zero")
 
@@ -66,6 +71,7 @@ class Gateway:
     Args:
         loaded: The configuration to begin with.
         environ: Environment variables, for the secret and the state directory.
+        tracer_provider: Where spans go, if there are any; by default where OpenTelemetry's own variables say.
 
     Raises:
         ConfigError: If the configured mode's secret is set nowhere.
@@ -73,10 +79,13 @@ class Gateway:
         StaleContractError: If the generated models are older than the contract.
     """
 
-    def __init__(self, loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, loaded: LoadedConfig, environ: Mapping[str, str], tracer_provider: TracerProvider | None = None
+    ) -> None:
         self.loaded = loaded
         self._environ = environ
-        self._machinery = Machinery(lambda: self.loaded, environ)
+        self.telemetry = Telemetry(loaded.config.gateway, lambda: self.runs.waiting, tracer_provider)
+        self._machinery = Machinery(lambda: self.loaded, environ, self.telemetry.observer, self.telemetry.outgoing)
         self.engines, self.store, self.runs = self._machinery.engines, self._machinery.store, self._machinery.runs
         # gateway.* takes effect at the start only, so this needs no asking anew.
         gateway = loaded.config.gateway
@@ -98,7 +107,7 @@ class Gateway:
             methods = {operation.method for operation in contract.operations}
             app = CrossOrigin(app, gateway.http.cors, methods, lambda path: enabled or not belongs_to_api(path))
         probes = (operation.path for operation in contract.operations if operation.public)
-        self.app: ASGIApp = Edge(app, Admission(gateway.limits, probes))
+        self.app: ASGIApp = Edge(self.telemetry.around(app), Admission(gateway.limits, probes))
 
     def _litestar(self, contract: document.Document, enabled: bool) -> Litestar:
         models = ModelList(lambda: self.loaded, created=int(self.loaded.path.stat().st_mtime))
@@ -129,12 +138,13 @@ class Gateway:
                 "getReadiness": health.readiness,
                 "getContractJson": served.json,
                 "getContractYaml": served.yaml,
+                "getMetrics": MetricsPage(self.telemetry.exposition).show,
             },
         )
         websocket = ASGIRouteHandler("/", opt={HANDSHAKE: True}, copy_scope=False)(self.websocket.serve)
         return _Litestar(
             route_handlers=[*routes, websocket],
-            guards=[guard(self.authenticator, lambda: enabled)],
+            guards=[guard(self.authenticator, lambda: enabled, self.loaded.config.gateway.metrics)],
             exception_handlers={
                 GatewayError: on_gateway_error,
                 HTTPException: http_exception_handler(lambda: enabled),
@@ -155,11 +165,12 @@ class Gateway:
         retention = Retention(self.store.archive, care, lambda: self.loaded.config.session)
         forgetting = asyncio.create_task(retention.keep(), name="session-retention")
         settling = asyncio.create_task(self._settle(), name="settling")
+        measuring = asyncio.create_task(self.telemetry.keep(), name="telemetry")
         self._warm_up()
         try:
             yield
         finally:
-            for task in (watcher, sharing, forgetting, settling, renewing):
+            for task in (watcher, sharing, forgetting, settling, renewing, measuring):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
@@ -167,6 +178,7 @@ class Gateway:
             await self.websocket.close()
             await self._allowances.close()
             await self._machinery.close()
+            await self.telemetry.close()
 
     async def _settle(self) -> None:
         """Have the garbage collector leave alone what is there for good.

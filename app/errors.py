@@ -180,6 +180,17 @@ class EndpointDisabled(UnknownURL):
         )
 
 
+class MetricsDisabled(UnknownURL):
+    """Raised for ``/metrics`` while it is switched off."""
+
+    def __init__(self) -> None:
+        GatewayError.__init__(
+            self,
+            "The metrics of this gateway are switched off. To switch them on, set gateway.metrics.enabled to true in "
+            "the gateway's configuration and restart it.",
+        )
+
+
 class ModelNotFound(GatewayError):
     """Raised when a request names an agent that the configuration doesn't have."""
 

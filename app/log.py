@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextvars import ContextVar
 from typing import Final
 
 MAX_CHARACTERS: Final = 8192
@@ -17,6 +18,34 @@ _INDENT: Final = "    "
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _DONE: Final = "zero_one_line"
 _format: Final = logging.Formatter()
+
+
+class About:
+    """What the lines of the log are about that are written meanwhile.
+
+    Attributes:
+        request: The request's id; empty where there is none (WebSocket).
+        run: The run's id, once there is one.
+        session: Its session's key.
+        who: Who is asking: ``operator``, or ``key:`` and an API key's name.
+    """
+
+    __slots__ = ("request", "run", "session", "who")
+
+    def __init__(self, request: str = "", run: str = "", session: str = "", who: str = "") -> None:
+        self.request = request
+        self.run = run
+        self.session = session
+        self.who = who
+
+    def fields(self) -> dict[str, str]:
+        """Return what is known, by the names that it has in the log."""
+        every = {"request_id": self.request, "run_id": self.run, "session": self.session, "who": self.who}
+        return {name: value for name, value in every.items() if value}
+
+
+about: ContextVar[About | None] = ContextVar("about", default=None)
+"""Of the task that is running."""
 
 
 class OneLine(logging.Filter):

@@ -11,6 +11,7 @@ from typing import Final
 
 from app.config import SQLITE, ConfigError, LoadedConfig, state_dir
 from app.engines.registry import Engines
+from app.runs.observer import RunObserver
 from app.runs.run import Runs
 from app.sessions.deferred import DeferredStore, open_postgresql, open_sqlite
 
@@ -23,16 +24,26 @@ class Machinery:
     Args:
         current: Returns the configuration in force.
         environ: Environment variables, for the state directory.
+        observer: Wants to know of every run.
+        outgoing: Returns headers that the requests to providers bring along besides.
 
     Raises:
         ConfigError: If there is no telling where the state belongs, or the database's driver is missing.
     """
 
-    def __init__(self, current: Callable[[], LoadedConfig], environ: Mapping[str, str]) -> None:
-        self.engines = Engines(lambda: current().config)
+    def __init__(
+        self,
+        current: Callable[[], LoadedConfig],
+        environ: Mapping[str, str],
+        observer: RunObserver | None = None,
+        outgoing: Callable[[], Mapping[str, str]] | None = None,
+    ) -> None:
+        self.engines = Engines(lambda: current().config, outgoing)
         self.store = session_store(current().config.session.store, environ)
         most = current().config.gateway.limits.max_runs  # gateway.* takes effect at the start only
-        self.runs = Runs(self.engines, self.store, settings=lambda: current().config.session, most=most)
+        self.runs = Runs(
+            self.engines, self.store, settings=lambda: current().config.session, most=most, observer=observer
+        )
 
     async def close(self) -> None:
         """Stop the engines and close the store; no run is under way any more."""

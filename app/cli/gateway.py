@@ -17,7 +17,9 @@ from app.cli.curl import address, curl_line
 from app.cli.descriptors import raise_limit
 from app.cli.ending import Ended
 from app.cli.example import examples
+from app.cli.log_lines import CONSOLE, formatter
 from app.cli.server import ABORT_SECONDS, Server, bound
+from app.cli.shared_counts import forget_counts, share_counts
 from app.cli.workers import Workers
 from app.config import SQLITE, ConfigError, LoadedConfig, bind_host, config_path, load, port
 from app.config import Gateway as GatewaySection
@@ -93,6 +95,11 @@ def command(
             loaded = _with_gateway(loaded, gateway_section, "--token")
         if dev:
             _ensure_secret(loaded, environ)
+        logs = loaded.config.gateway.logs
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(formatter(logs.format))
+        if workers > 1 and loaded.config.gateway.metrics.enabled:
+            share_counts()
         gateway = Gateway(loaded, environ)
         host, listen_port = bind_host(loaded.config), port(loaded.config, environ, port_flag)
     except ConfigError as error:
@@ -123,12 +130,12 @@ def command(
                 raise Ended("The gateway could not start.") from None
             return server.exit_code
 
-        code = serve(True) if workers == 1 else Workers(workers, serve).run()
+        code = serve(True) if workers == 1 else Workers(workers, serve, forget_counts).run()
     raise SystemExit(code)
 
 
 def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s  %(message)s")
+    logging.basicConfig(level=level.upper(), format=CONSOLE)
     for handler in logging.getLogger().handlers:  # what libraries say
         handler.addFilter(OneLine())
     # It would tell of every write beside the configuration, the session store's own included.

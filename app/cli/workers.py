@@ -28,9 +28,13 @@ class Workers:
     Args:
         number: How many.
         serve: What each of them does, until a signal ends it; gets whether it is the very first, returns its exit code.
+        on_end: Is told the id of each that has ended.
     """
 
-    def __init__(self, number: int, serve: Callable[[bool], int]) -> None:
+    def __init__(
+        self, number: int, serve: Callable[[bool], int], on_end: Callable[[int], None] = lambda _process: None
+    ) -> None:
+        self._on_end = on_end
         self._number = number
         self._serve = serve
         self._began: dict[int, float] = {}
@@ -90,6 +94,7 @@ class Workers:
 
     def _lost(self, process: int, status: int) -> None:
         began = self._began.pop(process, None)
+        self._on_end(process)
         if began is None or self._exit_code is not None:
             return
         code = os.waitstatus_to_exitcode(status)

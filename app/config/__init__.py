@@ -28,6 +28,8 @@ from .structs import (
     FetchImages,
     Gateway,
     Limits,
+    Logs,
+    Metrics,
     Provider,
     RateLimit,
     Remote,
@@ -36,6 +38,7 @@ from .structs import (
     SessionCompaction,
     SessionReset,
     Timeouts,
+    Traces,
 )
 from .substitution import escape
 from .watching import watch
@@ -60,6 +63,8 @@ __all__ = [
     "ModelRef",
     "Provider",
     "Limits",
+    "Logs",
+    "Metrics",
     "RateLimit",
     "Remote",
     "Retry",
@@ -68,6 +73,7 @@ __all__ = [
     "SessionCompaction",
     "SessionReset",
     "Timeouts",
+    "Traces",
     "ToolPolicy",
     "Window",
     "agent_id",

@@ -156,6 +156,28 @@ class Remote(SecretSection, frozen=True, kw_only=True):
     password: str | None = None
 
 
+class Logs(Section, frozen=True, kw_only=True):
+    """Say what ``zero gateway`` writes to its log, and where the runs are noted (``audit``: a file; none without)."""
+
+    format: Literal["auto", "console", "json"] = "auto"
+    access: bool = True
+    audit: Name | None = None
+
+
+class Metrics(Section, frozen=True, kw_only=True):
+    """Switch ``/metrics`` on, and open it to whoever asks without a secret."""
+
+    enabled: bool = False
+    public: bool = False
+
+
+class Traces(Section, frozen=True, kw_only=True):
+    """Switch OpenTelemetry's traces on; ``content`` records what was said, too."""
+
+    enabled: bool = False
+    content: bool = False
+
+
 class Gateway(Section, frozen=True, kw_only=True):
     """Configure the listening side; changes here need a restart.
 
@@ -171,6 +193,9 @@ class Gateway(Section, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ()
     limits: Limits = Limits()
     http: Http = Http()
+    logs: Logs = Logs()
+    metrics: Metrics = Metrics()
+    traces: Traces = Traces()
     remote: Remote | None = None
 
 

@@ -753,4 +753,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "950b628f601f09ef1d88f4bd60ae2850a0d2dda6604f051b62b4455c5ee26b3b"
+CONTRACT_SHA256 = "8e9d2f797354f155ce3ea8d2d9399c5828b45ad40c53eaf1bda7939853a4739e"

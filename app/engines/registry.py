@@ -7,7 +7,7 @@ Built in: ``echo`` and ``local``. Configured: ``models.providers``. From other p
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
@@ -36,9 +36,11 @@ class Engines:
 
     Args:
         config: Asked anew for each run, so that a reloaded configuration takes effect.
+        outgoing: Returns what else is to be in the headers of a request to a provider: the trace that it belongs to.
     """
 
-    def __init__(self, config: Callable[[], Config]) -> None:
+    def __init__(self, config: Callable[[], Config], outgoing: Callable[[], Mapping[str, str]] | None = None) -> None:
+        self._outgoing = outgoing
         self._config = config
         self._upstreams: dict[str, tuple[Provider, UpstreamEngine]] = {}
         self._others: dict[str, Engine] = {}
@@ -104,7 +106,9 @@ class Engines:
         endpoint = Endpoint(settings.base_url, headers)
 
         async def where() -> Endpoint:
-            return endpoint
+            if self._outgoing is None:
+                return endpoint
+            return Endpoint(endpoint.base_url, {**self._outgoing(), **endpoint.headers})
 
         images = RemoteImages(settings.fetch_images) if settings.fetch_images is not None else None
         return UpstreamEngine(provider, where, self._session, settings, images)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from app.security.named_key import NamedKey
+from app.log import about
+from app.security.named_key import NamedKey, who
 
 _CALLER: Final = "zero.caller"
 
@@ -12,6 +13,9 @@ _CALLER: Final = "zero.caller"
 def note_caller(scope: Any, key: NamedKey | None) -> None:
     """Note the key that was shown; ``None`` for the operator."""
     scope[_CALLER] = key
+    told = about.get()
+    if told is not None:
+        told.who = who(key)
 
 
 def caller_of(scope: Any) -> NamedKey | None:

@@ -28,6 +28,7 @@ from app.runs.answer import Answer
 from app.runs.job import Job
 from app.runs.run import Runs
 from app.security.allowance import Allowances
+from app.security.named_key import who
 from app.sessions.idempotency import IdempotencyRecords
 
 _log = logger("zero.http")
@@ -68,7 +69,7 @@ class ChatCompletions:
             if len(body) <= LARGE:
                 request = decode_request(body)
                 target = target_of(request, headers, snapshot, settings, caller)
-                job = job_of(request, body, headers, target, allowance)
+                job = job_of(request, body, headers, target, allowance, who(caller))
             else:
                 job = await aside(large_job, body, headers, snapshot, settings, caller, allowance)
                 request, target = job.request, job.target

@@ -29,7 +29,7 @@ from app.routing.session_key import TEMPORARY
 from app.routing.target import AGENT_HEADER, AGENT_HEADER_ALIAS, TASK_HEADER, Directory, Target, Wish, resolve
 from app.runs.allowance import Allowance
 from app.runs.job import Job, new_run_id
-from app.security.named_key import NamedKey
+from app.security.named_key import NamedKey, who
 from app.sessions.message import Message
 
 HISTORY_HEADER: Final = "x-zero-history"
@@ -75,7 +75,8 @@ def large_job(
     for name in request.__struct_fields__:
         if name != "messages":
             setattr(request, name, short.restored(getattr(request, name)))
-    return job_of(request, short, headers, target_of(request, headers, directory, settings, caller), allowance)
+    target = target_of(request, headers, directory, settings, caller)
+    return job_of(request, short, headers, target, allowance, who(caller))
 
 
 def _request_of(short: Shortened) -> CreateChatCompletionRequest:
@@ -137,6 +138,7 @@ def job_of(
     headers: RequestHeaders,
     target: Target,
     allowance: Allowance | None = None,
+    caller: str = "operator",
 ) -> Job:
     """Take a request apart for a run.
 
@@ -182,6 +184,7 @@ def job_of(
         whole_history=_whole_history(headers),
         retried=is_retry(headers),
         allowance=allowance,
+        caller=caller,
         time_limit=None if request.stream else _read_timeout(headers),
         time_limit_name="the client (x-stainless-read-timeout)",
     )

@@ -14,11 +14,13 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.admission import Admission
+from app.log import About, about
 from app.unique_id import unique_id
 
 _REQUEST_ID: Final = "zero.request_id"
 _IDENTITY: Final = "zero.identity"
 _LATE: Final = "zero.late_headers"
+_ROUTE: Final = "zero.route"
 _SANE: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
@@ -42,6 +44,7 @@ class Edge:
         request_id = _incoming(scope["headers"]) or f"req_{unique_id()}".encode()
         extra: dict[str, Any] = scope  # type: ignore[assignment]  # ASGI lets an application add keys of its own
         extra[_REQUEST_ID] = request_id
+        about.set(About(request_id.decode()))  # for the log; the server has a context for each request
 
         began = perf_counter()
 
@@ -65,8 +68,22 @@ def request_id_of(scope: Any) -> str:
     return request_id.decode()
 
 
+def note_route(scope: Any, path: str) -> None:
+    """Note which path of the contract a request has come to, as the contract writes it."""
+    scope[_ROUTE] = path
+
+
+def route_of(scope: Any) -> str:
+    """Return the path of the contract that a request has come to; empty if it is none of them."""
+    found: str = scope.get(_ROUTE, "")
+    return found
+
+
 def identify(scope: Any, *, agent_id: str, session_key: str, run_id: str) -> None:
     """Have every response to this request, errors included, say which agent, session and run it is about."""
+    told = about.get()
+    if told is not None:
+        told.run, told.session = run_id, session_key
     scope[_IDENTITY] = (
         (b"x-zero-agent-id", agent_id.encode()),
         (b"x-zero-session-key", session_key.encode()),

@@ -6,31 +6,38 @@ Runs before the body is read. Source of the rules: design.md, "Endpoint and swit
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
 
+from app.config import Metrics
 from app.contract.binding import HANDSHAKE, OPERATIONS, method_not_allowed, operations_at
-from app.errors import AuthenticationFailed, EndpointDisabled, PermissionDenied
+from app.errors import AuthenticationFailed, EndpointDisabled, MetricsDisabled, PermissionDenied
 from app.http.caller import note_caller
+from app.http.edge import note_route
 from app.http.error_response import belongs_to_api
 from app.http.request_headers import RequestHeaders
 from app.security.authenticator import Authenticator
+
+METRICS: Final = "/metrics"
+"""The path that has a switch of its own."""
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 def guard(
-    authenticator: Authenticator, enabled: Callable[[], bool]
+    authenticator: Authenticator, enabled: Callable[[], bool], metrics: Metrics | None = None
 ) -> Callable[[Connection, BaseRouteHandler], Awaitable[None]]:
     """Return the guard.
 
     Args:
         authenticator: Checks the secret.
         enabled: Whether the API is switched on.
+        metrics: Whether ``/metrics`` is, and who may see it.
     """
+    watched = metrics or Metrics()
 
     async def check(connection: Connection, handler: BaseRouteHandler) -> None:
         scope = connection.scope
@@ -43,10 +50,14 @@ def guard(
         operations = operations_at(handler.opt, scope)
         if operations is None:
             raise AuthenticationFailed
+        path = next(iter(operations.values())).path
+        note_route(scope, path)
+        if path == METRICS and not watched.enabled:
+            raise MetricsDisabled
         operation = operations.get(str(scope.get("method")))
         if operation is None:
             raise method_not_allowed(scope, operations)
-        if operation.public:
+        if operation.public or (path == METRICS and watched.public):
             return
         headers = RequestHeaders(scope["headers"])
         peer, server = scope.get("client"), scope.get("server")

@@ -23,6 +23,7 @@ from app.runs.compaction import Compaction
 from app.runs.event import Event
 from app.runs.job import Job
 from app.runs.legacy_functions import may_call_functions, with_tools
+from app.runs.observer import watching
 from app.runs.sizing import Conversation, Sizing
 from app.runs.token_count import added, counted
 from app.runs.turn import Turn
@@ -147,14 +148,16 @@ class Asking:
                 told = cut = less
 
     async def _drive(self, turn: Turn, model: ModelRef, answer: Answer, listener: Listener | None) -> None:
-        blame = _Blame(turn, model)
+        blame, watch = _Blame(turn, model), watching.get()
+        call = watch.asks(turn, model) if watch is not None else None
         with blame:
             steps = steps_of(self._engines.engine_for(model.provider), turn)
         try:
             seen = 0
             while True:
                 with blame:
-                    step = await anext(steps, None)
+                    said = anext(steps, None)
+                    step = await (said if call is None else call.step(said))
                 if step is None:
                     break
                 seen += await self._take(step if isinstance(step, list) else [step], blame, answer, listener)
@@ -162,6 +165,12 @@ class Asking:
                 if seen >= _FAIRNESS:
                     seen = 0
                     await asyncio.sleep(0)
+            if call is not None:
+                call.done(answer)
+        except BaseException as error:
+            if call is not None:
+                call.failed(error)
+            raise
         finally:
             try:
                 await steps.aclose()

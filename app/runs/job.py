@@ -29,6 +29,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         keyed: The ``Idempotency-Key`` that it is run under, once that is its own.
         answered: What a session has of its answer, where a process that died had stored the turn.
         allowance: What it is taken of, if its caller may have only so much.
+        caller: Who asks for it, as logs say it: ``operator``, or ``key:`` and an API key's name.
         time_limit: Seconds the caller is willing to wait, if it said so.
         time_limit_name: Where it said so, for the message when time is up.
     """
@@ -44,6 +45,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     keyed: str | None = None
     answered: StoredAnswer | None = None
     allowance: Allowance | None = None
+    caller: str = "operator"
     time_limit: float | None = None
     time_limit_name: str = "the client"
 

@@ -7,14 +7,15 @@ gets the answer. Source of the rules: design.md, "The run" and "Which session".
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import time
+from typing import Any
 
 from app.config import Session
 from app.errors import AnswerNotKept, RunTimedOut, SessionMovedOn, StoreUnavailable
 from app.large.aside import LARGE, aside_if
-from app.log import logger
+from app.log import About, about, logger
 from app.runs.active import ActiveRuns
 from app.runs.allowance import expected_tokens
 from app.runs.answer import Answer
@@ -22,6 +23,7 @@ from app.runs.arrivals import Arrivals
 from app.runs.asking import Asking, EngineSource, Listener
 from app.runs.job import Job, new_run_id
 from app.runs.lanes import Lanes
+from app.runs.observer import RunObserver, observed, watching
 from app.runs.past import Past
 from app.runs.prompt import system_messages
 from app.runs.repetition import RETRY_SECONDS, can_be_given_again, given_again, is_repetition
@@ -53,6 +55,7 @@ class Runs:
         clock: Returns the time, in seconds since 1970.
         settings: Returns the configuration's ``session`` in force.
         most: Runs that may be under way at the same time, those that wait included; ``None`` for any number.
+        observer: Wants to know of every run; nobody does without.
     """
 
     def __init__(
@@ -62,7 +65,9 @@ class Runs:
         clock: Callable[[], float] = time,
         settings: Callable[[], Session] = Session,
         most: int | None = None,
+        observer: RunObserver | None = None,
     ) -> None:
+        self._observer = observer
         self._store = store
         self._clock = clock
         self._settings = settings
@@ -77,7 +82,7 @@ class Runs:
         self._session_lanes = Lanes("session")
         self._agent_lanes = Lanes("agent")
 
-    async def execute(self, job: Job, listener: Listener | None = None) -> Answer:
+    def execute(self, job: Job, listener: Listener | None = None) -> Coroutine[Any, Any, Answer]:
         """Run a job to its end. Cancel the calling task to stop it: the session stays as it was.
 
         Args:
@@ -98,6 +103,18 @@ class Runs:
             EngineFailed: If the engine failed, and its fallbacks too.
             StoreUnavailable: If the session can't be read or written.
         """
+        if self._observer is None:
+            return self._execute(job, listener)
+        return observed(self._observer, job, lambda: self._execute(job, listener))
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many runs wait in this process: for their session, for their agent."""
+        return self._session_lanes.statistics().waiting, self._agent_lanes.statistics().waiting
+
+    async def _execute(self, job: Job, listener: Listener | None) -> Answer:
+        if about.get() is None:  # the other doors have no request for the log to name
+            about.set(About(run=job.run_id, session=job.target.session_key, who=job.caller))
         with self.active.entered(job):
             if job.answered is not None:
                 return await self._give_stored(job, job.answered, listener)
@@ -173,12 +190,15 @@ class Runs:
                     return await self._run(job, listener)
                 async with AsyncExitStack() as places:
                     fence: int | None = None
+                    watch = watching.get()
                     if job.target.stateful:
                         run = BegunRun(job.run_id, job.target.session_key, agent.id, time())
-                        fence = await self._held(places, job.target.session_key, job.run_id, run)
+                        held = self._held(places, job.target.session_key, job.run_id, run)
+                        fence = await (held if watch is None else watch.queue(held))
                     if agent.max_concurrent is not None:
                         lane = self._agent_lanes.enter(agent.id, width=agent.max_concurrent)
-                        await places.enter_async_context(lane)
+                        place = places.enter_async_context(lane)
+                        await (place if watch is None else watch.queue(place))
                     return await self._run(job, listener, fence)
         except TimeoutError:
             if deadline.expired():

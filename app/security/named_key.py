@@ -89,3 +89,8 @@ def hash_of(secret: str) -> str:
 def digest_in(hash_: str) -> bytes:
     """Return the digest that a checked ``hash`` says."""
     return bytes.fromhex(hash_.removeprefix(_HASH))
+
+
+def who(key: NamedKey | None) -> str:
+    """Return how logs call whoever has shown a key; without one, the operator."""
+    return "operator" if key is None else f"key:{key.name}"

@@ -43,6 +43,7 @@ from app.runs.ending import Ending, How
 from app.runs.job import Job
 from app.runs.run import Runs
 from app.security.allowance import Allowances
+from app.security.named_key import who
 from app.ws.caller import Caller
 from app.ws.failure import MethodFailed, failure_of
 from app.ws.hub import Hub
@@ -108,6 +109,7 @@ class AgentMethods:
                 said=said,
                 time_limit=float(params.timeout) if params.timeout else None,
                 allowance=self._allowances.of(caller.key),
+                caller=who(caller.key),
             )
             events = AgentEvents(job, caller.event, caller.room)
             run = self._start(job, events, caller, asked, params.message + system)
@@ -179,7 +181,13 @@ class AgentMethods:
         limit = params.timeout_ms / 1000 if params.timeout_ms else None
         allowance = self._allowances.of(caller.key)
         job = job_of_text(
-            params.message, target, params.idempotency_key, time_limit=limit, said=said, allowance=allowance
+            params.message,
+            target,
+            params.idempotency_key,
+            time_limit=limit,
+            said=said,
+            allowance=allowance,
+            caller=who(caller.key),
         )
         # Everybody hears of it who may, and whoever asked sets the pace.
         events = ChatEvents(job, partial(self._hub.broadcast, session_key=target.session_key), caller.room)

@@ -35,6 +35,7 @@ def job_of_text(
     time_limit: float | None = None,
     said: tuple[Message, ...] = (),
     allowance: Allowance | None = None,
+    caller: str = "operator",
 ) -> Job:
     """Return the job of one user message, as if it had come over HTTP.
 
@@ -46,6 +47,7 @@ def job_of_text(
         time_limit: Seconds the run may take, if that is less than the agent may.
         said: What ``messages_of`` made of the texts, if it has been asked before.
         allowance: What it is taken of, if the caller may have only so much.
+        caller: Who says it, as logs call it.
     """
     *added, message = said or messages_of(text, system)
     return Job(
@@ -56,6 +58,7 @@ def job_of_text(
         messages=(message,),
         parameters={},
         allowance=allowance,
+        caller=caller,
         time_limit=time_limit,
         time_limit_name="the request's timeout",
     )

@@ -19,7 +19,7 @@ class Subject(NamedTuple):
     def configuration(self) -> dict[str, Any]:
         """Return its configuration."""
         chat = {"strictModel": self.strict_model}
-        return configuration(gateway={"http": {"endpoints": {"chatCompletions": chat}}})
+        return configuration(gateway={"http": {"endpoints": {"chatCompletions": chat}}, "metrics": {"enabled": True}})
 
 
 REAL = Subject("app:gateway", strict_model=True)

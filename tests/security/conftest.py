@@ -12,6 +12,9 @@ from tests.live_gateway import LiveGateway
 from tests.security.secrets_in_use import GATEWAY_TOKEN, with_secrets
 from tests.security.served import ServedGateway
 
+CONSOLE = {"logs": {"format": "console"}}
+"""The form in which lines of the log could be forged."""
+
 
 @pytest.fixture(scope="session")
 def scripted() -> Iterator[FakeUpstream]:
@@ -30,7 +33,7 @@ def upstream(scripted: FakeUpstream) -> FakeUpstream:
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory, scripted: FakeUpstream) -> Iterator[LiveGateway]:
     """A gateway whose agents ask the scripted upstream."""
-    with ServedGateway(tmp_path_factory.mktemp("served"), upstream_configuration(scripted)) as gateway:
+    with ServedGateway(tmp_path_factory.mktemp("served"), upstream_configuration(scripted, gateway=CONSOLE)) as gateway:
         yield gateway
 
 

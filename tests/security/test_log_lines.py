@@ -118,7 +118,7 @@ def test_bytes_that_are_no_http(served: LiveGateway) -> None:
 
 def test_a_configuration_s_words(tmp_path: Path, upstream: FakeUpstream) -> None:
     """What is wrong with an edited configuration is told in one record, whatever its keys are called."""
-    config = upstream_configuration(upstream)
+    config = upstream_configuration(upstream, gateway={"logs": {"format": "console"}})
     with ServedGateway(tmp_path, config) as gateway:
         since = len(gateway.log)
         gateway.config_file.write_text(json.dumps({**config, HOSTILE[0] + "\x1b[31m": 1}))

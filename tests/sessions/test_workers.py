@@ -21,6 +21,7 @@ from tests.cli.command import ZERO, environ
 from tests.live_gateway import TOKEN, configuration
 from tests.sessions.place import PostgresqlPlace
 from tests.sessions.postgresql_server import PASSWORD
+from tests.telemetry.watched import value
 
 WORKERS = 3
 
@@ -35,7 +36,7 @@ class Gateway:
 
     def __init__(self, home: Path, store: str) -> None:
         config = home / "zero.json"
-        config.write_text(json.dumps(configuration(session={"store": store})))
+        config.write_text(json.dumps(configuration(session={"store": store}, gateway={"metrics": {"enabled": True}})))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -58,6 +59,14 @@ class Gateway:
         answer = json.loads(response.read())
         connection.close()
         return response.status, answer
+
+    def metrics(self) -> str:
+        """Return what one of the workers tells Prometheus."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return text
 
     def ready(self) -> bool:
         """Tell whether somebody answers."""
@@ -136,6 +145,20 @@ def test_a_worker_that_is_killed(tmp_path: Path, database: PostgresqlPlace) -> N
         until(gateway.ready)
         assert 200 == gateway.say("still there?", "k")[0]
     assert "was killed by signal 9; another one takes its place" in gateway.log.read_text()
+
+
+def test_they_count_together(tmp_path: Path, database: PostgresqlPlace) -> None:
+    """Whichever worker is asked for metrics tells of the runs of all, those of one that was killed included."""
+    with served(tmp_path, database) as gateway:
+        with ThreadPoolExecutor(12) as clients:
+            answers = list(clients.map(lambda number: gateway.say("hi", f"k{number}"), range(24)))
+        assert [200] * 24 == [status for status, _ in answers]
+        before = gateway.workers()
+        os.kill(min(before), signal.SIGKILL)
+        until(lambda: len(gateway.workers()) == WORKERS and gateway.workers() != before)
+        until(gateway.ready)
+        told = {value(gateway.metrics(), "zero_runs_total", outcome="done") for _ in range(12)}
+    assert {24.0} == told
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

@@ -28,6 +28,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engines": {"config", "contract", "errors", "large", "runs.event", "runs.turn", "sessions.message"},
     "http": {"config", "contract", "errors", "large", "routing", "runs", "security", "sessions", "unique_id"},
     "ws": {"config", "contract", "errors", "large", "routing", "runs", "security", "sessions"},
+    # It watches requests and runs, and nobody but the application knows of it.
+    "telemetry": {"config", "errors", "http.edge", "runs"},
     "machinery": {"config", "engines", "runs", "sessions"},
     "application": {
         "config",
@@ -39,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "runs",
         "security",
         "sessions",
+        "telemetry",
         "ws",
     },
     # The client speaks to a gateway and knows nothing of how one works.

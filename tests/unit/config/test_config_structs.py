@@ -47,6 +47,9 @@ def test_the_empty_configuration_has_the_documented_defaults() -> None:
                     }
                 },
             },
+            "logs": {"format": "auto", "access": True, "audit": None},
+            "metrics": {"enabled": False, "public": False},
+            "traces": {"enabled": False, "content": False},
             "remote": None,
         },
         "agents": {

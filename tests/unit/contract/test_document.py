@@ -57,6 +57,7 @@ def test_operations(loaded: Document) -> None:
         ("restoreSessionBranch", "POST", "/v1/zero/sessions/{key}/branches/{branch}/restore"),
         ("getHealth", "GET", "/healthz"),
         ("getReadiness", "GET", "/readyz"),
+        ("getMetrics", "GET", "/metrics"),
         ("getContractJson", "GET", "/openapi.json"),
         ("getContractYaml", "GET", "/openapi.yaml"),
     ] == [(o.id, o.method, o.path) for o in loaded.operations]

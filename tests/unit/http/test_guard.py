@@ -11,15 +11,23 @@ import pytest
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from app.config import Config
+from app.config import Config, Metrics
 from app.contract import document
 from app.contract.binding import OPERATIONS
-from app.errors import AuthenticationFailed, EndpointDisabled, GatewayError, MethodNotAllowed, PermissionDenied
+from app.errors import (
+    AuthenticationFailed,
+    EndpointDisabled,
+    GatewayError,
+    MethodNotAllowed,
+    MetricsDisabled,
+    PermissionDenied,
+)
 from app.http.guard import guard
 from app.security.authenticator import Authenticator
 from app.security.secret import Secret
 from tests.api_keys import entry, secret
 
+ON = Metrics(enabled=True)
 BY_PATH: dict[str, dict[str, document.Operation]] = {}
 for _operation in document.load().operations:
     BY_PATH.setdefault(_operation.path, {})[_operation.method] = _operation
@@ -35,10 +43,16 @@ async def _awaited(awaitable: Awaitable[None]) -> None:
 
 
 def verdict(
-    opt: dict[str, Any], *, path: str = "/x", method: str = "GET", type: str = "http", enabled: bool = True
+    opt: dict[str, Any],
+    *,
+    path: str = "/x",
+    method: str = "GET",
+    type: str = "http",
+    enabled: bool = True,
+    metrics: Metrics = ON,
 ) -> type[GatewayError] | None:
     """Return what the guard raises for a request without credentials, or ``None`` when it lets it in."""
-    check = guard(Authenticator(Secret("s"), Config()), lambda: enabled)
+    check = guard(Authenticator(Secret("s"), Config()), lambda: enabled, metrics)
     scope: dict[str, Any] = {
         "type": type,
         "path": path,
@@ -72,6 +86,15 @@ def test_only_what_the_contract_opens_is_open(path: str) -> None:
         assert expected is verdict({OPERATIONS: BY_PATH[path]}, path=path, method=method)
 
 
+def test_metrics_have_a_switch_of_their_own() -> None:
+    """Off, they are 404 whatever the method; public, they want no secret."""
+    opt = {OPERATIONS: BY_PATH["/metrics"]}
+
+    assert MetricsDisabled is verdict(opt, metrics=Metrics())
+    assert MetricsDisabled is verdict(opt, method="POST", metrics=Metrics(public=True))
+    assert verdict(opt, metrics=Metrics(enabled=True, public=True)) is None
+
+
 def test_the_public_ones_are_the_four_that_design_names() -> None:
     """Health, readiness and the contract itself; nothing else."""
     public = {operation.path for of_path in BY_PATH.values() for operation in of_path.values() if operation.public}
@@ -83,7 +106,7 @@ def test_the_public_ones_are_the_four_that_design_names() -> None:
 def test_a_key_may_call_what_the_contract_has_for_keys(path: str) -> None:
     """And nothing else: whatever isn't marked is the operator's."""
     config = msgspec.convert({"gateway": {"auth": {"keys": [entry("a")]}}}, Config)
-    check = guard(Authenticator(Secret("s"), config), lambda: True)
+    check = guard(Authenticator(Secret("s"), config), lambda: True, ON)
     for method, operation in BY_PATH[path].items():
         scope: dict[str, Any] = {"type": "http", "path": path, "method": method, "client": None, "server": None}
         scope["headers"] = [(b"authorization", b"Bearer " + secret("a").encode())]

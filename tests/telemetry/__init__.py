@@ -1,0 +1,1 @@
+"""Tests of what a gateway tells of itself: metrics, traces, lines."""

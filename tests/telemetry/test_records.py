@@ -1,0 +1,135 @@
+"""docs/operating.md, "Logs" and "Audit log": one line for each, with who and what, and nothing that was said."""
+
+from __future__ import annotations
+
+import json
+import logging
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.cli.log_lines import ConsoleLines, JsonLines
+from app.log import about
+from tests.fakes.script import error
+from tests.fakes.upstream import FakeUpstream
+from tests.telemetry.watched import CHAT, spoken, watched
+
+SECRET_WORDS = "the launch code is 0000"
+
+
+class Lines(logging.Handler):
+    """Keeps what is written."""
+
+    def __init__(self, form: logging.Formatter) -> None:
+        super().__init__()
+        self.setFormatter(form)
+        self.written: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.written.append(self.format(record))
+
+
+@pytest.fixture
+def access() -> Iterator[tuple[Lines, Lines]]:
+    """The access lines, as JSON and for people."""
+    log = logging.getLogger("zero.access")
+    both = Lines(JsonLines()), Lines(ConsoleLines())
+    before = log.level
+    log.setLevel(logging.INFO)
+    for one in both:
+        log.addHandler(one)
+    yield both
+    for one in both:
+        log.removeHandler(one)
+    log.setLevel(before)
+
+
+def test_an_access_line(tmp_path: Path, upstream: FakeUpstream, access: tuple[Lines, Lines]) -> None:
+    """It says request, run, session, who, status, times and tokens."""
+
+    async def work(client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post(CHAT, json=spoken(text=SECRET_WORDS, user="ann b", stream=True))
+
+    reply = watched(tmp_path, upstream, {}, work)
+    (line,) = map(json.loads, access[0].written)
+
+    assert reply.headers["x-request-id"] == line["request_id"]
+    assert reply.headers["x-zero-run-id"] == line["run_id"]
+    assert reply.headers["x-zero-session-key"] == line["session"]
+    assert ("operator", "main", "done", 200) == (line["who"], line["agent"], line["outcome"], line["status"])
+    assert f"POST {CHAT}" == line["message"]
+    assert 0 < line["overhead_ms"] < line["duration_ms"]
+    assert 0 < line["first_chunk_ms"] < line["duration_ms"]
+    assert 0 < min(line["input_tokens"], line["output_tokens"])
+    (shown,) = access[1].written
+    assert f"run_id={line['run_id']}" in shown
+    assert SECRET_WORDS not in shown + access[0].written[0]
+
+
+def test_a_request_that_comes_to_nothing(tmp_path: Path, upstream: FakeUpstream, access: tuple[Lines, Lines]) -> None:
+    """It has its line too, without the path that a stranger made up and without anybody's name."""
+
+    async def work(client: httpx.AsyncClient) -> None:
+        await client.get(f"/{SECRET_WORDS}", headers={"authorization": "Bearer wrong"})
+
+    watched(tmp_path, upstream, {}, work)
+    (line,) = map(json.loads, access[0].written)
+
+    assert ("GET (no such path)", 404, None) == (line["message"], line["status"], line.get("who"))
+
+
+def test_no_access_lines_where_they_are_off(
+    tmp_path: Path, upstream: FakeUpstream, access: tuple[Lines, Lines]
+) -> None:
+    """``gateway.logs.access`` switches them off."""
+
+    async def work(client: httpx.AsyncClient) -> None:
+        await client.get("/healthz")
+
+    watched(tmp_path, upstream, {"logs": {"access": False}}, work)
+
+    assert [] == access[0].written
+
+
+def test_the_audit_log(tmp_path: Path, upstream: FakeUpstream) -> None:
+    """A line for each run says who, agent, session, tokens and outcome; its file is the owner's only."""
+    file = tmp_path / "audit.jsonl"
+
+    async def work(client: httpx.AsyncClient) -> list[httpx.Response]:
+        upstream.play(error(429, {"message": SECRET_WORDS}), model="prompted")
+        first = await client.post(CHAT, json=spoken(text=SECRET_WORDS, user="ann"))
+        return [first, await client.post(CHAT, json=spoken("zero:prompted"))]
+
+    done, failed = watched(tmp_path, upstream, {"logs": {"audit": str(file)}}, work)
+    lines: list[dict[str, Any]] = [json.loads(line) for line in file.read_text().splitlines()]
+
+    assert [done.headers["x-zero-run-id"], failed.headers["x-zero-run-id"]] == [line["run_id"] for line in lines]
+    assert [done.headers["x-request-id"], failed.headers["x-request-id"]] == [line["request_id"] for line in lines]
+    assert ["agent:main:openai-user:ann", failed.headers["x-zero-session-key"]] == [line["session"] for line in lines]
+    assert [("operator", "main", "done", "fake/main"), ("operator", "prompted", "refused", None)] == [
+        (line["who"], line["agent"], line["outcome"], line["model"]) for line in lines
+    ]
+    assert done.json()["usage"]["prompt_tokens"] == lines[0]["input_tokens"]
+    assert done.json()["usage"]["completion_tokens"] == lines[0]["output_tokens"]
+    assert SECRET_WORDS not in file.read_text()
+    assert 0o600 == stat.S_IMODE(file.stat().st_mode)
+
+
+def test_a_record_s_own_words_stay_in_its_line() -> None:
+    """Whatever a session is called, the line stays one line, in both forms."""
+    from app.log import About
+
+    token = about.set(About("req_1", session="agent:main:a\nb c\x1b[31m"))
+    try:
+        record = logging.LogRecord("zero", logging.INFO, "", 0, "hello", None, None)
+        shown, line = ConsoleLines().format(record), JsonLines().format(record)
+    finally:
+        about.reset(token)
+
+    assert shown.endswith('hello  request_id=req_1 session="agent:main:a\\\\nb c\\\\x1b[31m"')
+    assert "\n" not in line
+    assert "agent:main:a\nb c\x1b[31m" == json.loads(line)["session"]
