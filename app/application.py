@@ -129,6 +129,7 @@ class Gateway:
                 "getReadiness": health.readiness,
                 "getContractJson": served.json,
                 "getContractYaml": served.yaml,
+                "getReference": served.page,
             },
         )
         websocket = ASGIRouteHandler("/", opt={HANDSHAKE: True}, copy_scope=False)(self.websocket.serve)

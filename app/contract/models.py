@@ -753,4 +753,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "950b628f601f09ef1d88f4bd60ae2850a0d2dda6604f051b62b4455c5ee26b3b"
+CONTRACT_SHA256 = "60cf719a575e312267f795c0c929257a802b38085379e422dcfe14389fdf28ca"

@@ -12,7 +12,7 @@ from tests.live_gateway import TOKEN, LiveGateway, configuration
 SWITCH = "gateway.http.endpoints.chatCompletions.enabled"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 API_PATHS = (CHAT, "/v1/models", "/v1/models/zero", "/v1/models/zero/beta", "/v1/anything", "/v1", "/v1/embeddings")
-PUBLIC_PATHS = ("/healthz", "/readyz", "/openapi.json", "/openapi.yaml")
+PUBLIC_PATHS = ("/healthz", "/readyz", "/openapi.json", "/openapi.yaml", "/docs")
 CLOCKS = ("date", "openai-processing-ms")
 OTHER_SPELLINGS = ("/v1/chat/completions/", "//v1/chat/completions", "/v1//chat//completions", "/v1/chat%2Fcompletions")
 
