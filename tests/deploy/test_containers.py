@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +20,7 @@ from tests.documents import ROOT
 
 DEPLOY = ROOT / "deploy"
 CONTAINERFILE = DEPLOY / "Containerfile"
-HADOLINT = Path(sys.executable).with_name("hadolint")
+HADOLINT = shutil.which("hadolint", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 GATEWAYS = ("gateway-1", "gateway-2")
 
@@ -34,6 +36,7 @@ class TestContainerfile:
 
     def test_the_linter_has_nothing_to_say(self) -> None:
         """hadolint knows what usually goes wrong with such files."""
+        assert HADOLINT
         done = subprocess.run(
             [HADOLINT, "--no-color", CONTAINERFILE], capture_output=True, text=True, timeout=60, check=False
         )

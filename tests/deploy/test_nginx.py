@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -85,11 +86,19 @@ def started(folder: Path, port: int, first: LiveGateway, second: LiveGateway) ->
     raise AssertionError(f"nginx was not there after {SECONDS} s")
 
 
-def asked(stage: Stage, body: object, **headers: str) -> http.client.HTTPResponse:
-    """Send a chat completion through nginx; return the answer, unread."""
-    connection = http.client.HTTPConnection("127.0.0.1", stage.port, timeout=SECONDS)
-    connection.request("POST", "/v1/chat/completions", json.dumps(body), {**HEADERS, **headers})
-    return connection.getresponse()
+@contextmanager
+def asked(stage: Stage, body: object) -> Iterator[http.client.HTTPResponse]:
+    """Send a chat completion through nginx; give the answer, unread."""
+    with closing(http.client.HTTPConnection("127.0.0.1", stage.port, timeout=SECONDS)) as connection:
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), HEADERS)
+        with connection.getresponse() as answer:
+            yield answer
+
+
+def status(stage: Stage) -> int:
+    """Say how a chat completion ends."""
+    with asked(stage, chat()) as answer:
+        return answer.status
 
 
 def chat(model: str = "zero:echo", **more: object) -> dict[str, object]:
@@ -99,12 +108,12 @@ def chat(model: str = "zero:echo", **more: object) -> dict[str, object]:
 
 def test_a_stream_comes_as_it_is_said(stage: Stage) -> None:
     """The first words are there while the upstream hasn't said the next ones yet."""
-    hello, *rest = words("Hello,", " wörld")
-    stage.upstream.play(stream(hello, Pause(), *rest, DONE))
-    answer = asked(stage, chat("zero:main", stream=True))
-    assert b"Hello," in answer.readline()
-    stage.upstream.last.release()
-    assert answer.read().endswith(DONE)
+    role, hello, *rest = words("Hello,", " wörld")
+    stage.upstream.play(stream(role, hello, Pause(), *rest, DONE))
+    with asked(stage, chat("zero:main", stream=True)) as answer:
+        assert any(b"Hello," in line for line in answer)
+        stage.upstream.last.release()
+        assert answer.read().endswith(DONE)
 
 
 def test_a_websocket_gets_through(stage: Stage) -> None:
@@ -115,9 +124,9 @@ def test_a_websocket_gets_through(stage: Stage) -> None:
 
 def test_a_body_that_is_too_large_is_refused_by_the_gateway(stage: Stage) -> None:
     """In OpenAI's shape, not as a web page of nginx's."""
-    answer = asked(stage, chat(user="x" * 21_000_000))
-    assert (413, "application/json") == (answer.status, answer.headers["content-type"])
-    assert {"message", "type", "param", "code"} == json.loads(answer.read())["error"].keys()
+    with asked(stage, chat(user="x" * 21_000_000)) as answer:
+        assert (413, "application/json") == (answer.status, answer.headers["content-type"])
+        assert {"message", "type", "param", "code"} == json.loads(answer.read())["error"].keys()
 
 
 def test_one_that_is_gone_is_not_missed(stage: Stage) -> None:
@@ -125,5 +134,5 @@ def test_one_that_is_gone_is_not_missed(stage: Stage) -> None:
     first, second = stage.gateways
     for gone in (first, second):
         gone.stop_process()
-        assert [200] * 4 == [asked(stage, chat()).status for _ in range(4)]
+        assert [200] * 4 == [status(stage) for _ in range(4)]
         gone.restart()

@@ -45,7 +45,7 @@ def run(*command: str | Path, cwd: Path, **environ: str) -> str:
 
 def built(source: Path, folder: Path) -> Path:
     """Build both packages of a source tree; return their folder."""
-    paths = os.pathsep.join(path for path in sys.path if path and not Path(path).samefile(ROOT))
+    paths = os.pathsep.join(path for path in sys.path if Path(path).is_dir() and not Path(path).samefile(ROOT))
     run(sys.executable, "-m", "hatchling", "build", "--directory", folder, cwd=source, PYTHONPATH=paths)
     return folder
 

@@ -122,7 +122,7 @@ class TestOn:
     @pytest.mark.parametrize(
         "path",
         ["/", "/v1", "/v1/", "/v1/nothing", "/v1/chat", "/v1/chat/completions/more", "/V1/chat/completions",
-         "/v1/Chat/Completions", "/chat/completions", "/v2/chat/completions", "/schema", "/docs", "/openapi",
+         "/v1/Chat/Completions", "/chat/completions", "/v2/chat/completions", "/schema", "/docs/more", "/openapi",
          "/v1/chat/../chat/completions", "/.%2e/v1/models", "/%00", "/%ff", "/v1/chat%252Fcompletions",
          "/v1/chat/completions;x", "/v1/chat/completions%20"],
     )  # fmt: skip

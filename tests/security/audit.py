@@ -62,8 +62,8 @@ def strangers(said: str, rules: dict[str, Any]) -> Iterator[str]:
 
     Args:
         said: The report of pip-licenses, as JSON.
-        rules: ``licences``; in ``unstated`` packages that state none, with what was found out about each; in ``programs``
-            those that are only run, with their licences.
+        rules: ``licences``; in ``unstated`` packages that state none, with what was found out about each; and in
+            ``programs`` those that are only run, with their licences.
     """
     try:
         packages: list[dict[str, str]] = json.loads(said)

@@ -78,8 +78,10 @@ def provider(**more: Any) -> dict[str, Any]:
                 (
                     "changes",
                     "agents.list[0].model.primary",
-                    'the provider "anthropic" is neither built in nor in models.providers. '
-                    'Known here: "echo", "local".',
+                    (
+                        'the provider "anthropic" is neither built in nor in models.providers. '
+                        'Known here: "echo", "local".'
+                    ),
                 ),
                 ("holds", "agents.list[0].id", ""),
             ],
