@@ -63,14 +63,20 @@ class Shortened:
     """
 
     def __init__(self, json: bytes, structure: Structure | None = None) -> None:
-        self.whole = json
+        self.whole = self.json = json
         self._texts: dict[str, LongText] = {}
+        if structure is None:
+            if len(json) <= KEPT:
+                return  # no text in it can be longer; to make marks takes longer than to read it
+            structure = structure_of(json)
+        if not structure.long_texts:
+            return
         nonce = secrets.token_hex(16)
         self._marks = re.compile(f"{nonce}[0-9a-f]{{8}}")
         self._raw_marks = re.compile(self._marks.pattern.encode())
         pieces: list[bytes] = []
         at = 0
-        for number, (begin, end) in enumerate((structure or structure_of(json)).long_texts):
+        for number, (begin, end) in enumerate(structure.long_texts):
             mark = f"{nonce}{number:08x}"
             head, kept = _step(json, begin, begin + KEPT + 1, end)
             while len(head) <= KEPT and kept < end:
@@ -83,7 +89,8 @@ class Shortened:
             self._texts[mark] = LongText(memoryview(json)[kept:end], head, rest, padding)
             pieces += (json[at:kept], padding.encode(), mark.encode())
             at = end
-        self.json = b"".join((*pieces, json[at:])) if pieces else json
+        if pieces:
+            self.json = b"".join((*pieces, json[at:]))
 
     def __bool__(self) -> bool:
         """Whether there are long texts in it."""
@@ -115,6 +122,9 @@ class Shortened:
 
     def pieces(self, json: bytes) -> Iterator[bytes]:
         """Yield JSON that was written from what remains, with the long texts in it."""
+        if not self._texts:
+            yield json
+            return
         at = 0
         for found in self._raw_marks.finditer(json):
             text = self._texts[found.group().decode()]
