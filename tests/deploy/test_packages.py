@@ -22,7 +22,7 @@ from typing import Final
 
 import pytest
 
-from tests.documents import ROOT
+from tests.documents import ROOT, fenced
 from tests.live_gateway import free_port
 
 SECONDS: Final = 30.0
@@ -61,11 +61,11 @@ def home(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder with a virtual environment that has the wheel, and nothing of the checkout."""
     folder = tmp_path_factory.mktemp("home")
     [wheel] = packages.glob("*.whl")
-    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
-    python = folder / "venv" / "bin" / "python"
+    run(sys.executable, "-m", "venv", "--without-pip", folder / "zero", cwd=folder)
+    python = folder / "zero" / "bin" / "python"
     install = ("install", "--quiet", "--no-index", "--no-deps", "--disable-pip-version-check", wheel)
     run(sys.executable, "-m", "pip", "--python", python, *install, cwd=folder)
-    places = {"base": str(folder / "venv"), "platbase": str(folder / "venv")}
+    places = {"base": str(folder / "zero"), "platbase": str(folder / "zero")}
     site = Path(sysconfig.get_path("purelib", "venv", places))
     # Path files in there aren't read, so the checkout, which one of them names, stays out.
     (site / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n{sysconfig.get_path('platlib')}\n")
@@ -75,8 +75,10 @@ def home(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def served(home: Path) -> Iterator[str]:
     """`zero gateway` in that environment, after `zero init`; its address."""
-    zero, port = home / "venv" / "bin" / "zero", free_port()
-    run(zero, "init", "--force", cwd=home, HOME=str(home))
+    zero, port = home / "zero" / "bin" / "zero", free_port()
+    run(zero, "init", cwd=home, HOME=str(home))
+    # The local model may be there or not.
+    run(zero, "config", "set", "agents.list[0].model", '"echo/echo"', cwd=home, HOME=str(home))
     environ = {"PATH": os.environ["PATH"], "HOME": str(home), "ZERO_GATEWAY_PORT": str(port)}
     process = subprocess.Popen([zero, "gateway"], cwd=home, env=environ, stdout=subprocess.DEVNULL)
     try:
@@ -128,18 +130,25 @@ def test_the_source_distribution_makes_the_same_wheel(packages: Path, tmp_path: 
 
 def test_what_runs_is_what_was_installed(home: Path) -> None:
     """The environment has the wheel's modules, not the checkout's."""
-    python = home / "venv" / "bin" / "python"
+    python = home / "zero" / "bin" / "python"
     shown = Path(run(python, "-c", "import app; print(app.__file__)", cwd=home).strip())
     assert shown.is_relative_to(home)
 
 
 def test_it_serves(served: str, home: Path) -> None:
-    """`zero init` and `zero gateway` are all it takes: it answers, with the contract, the reference and the schema."""
+    """`zero init` and `zero gateway` are all it takes, and the further commands of docs/index.md work as they stand."""
     assert (ROOT / "openapi.yaml").read_bytes() == get(f"{served}/openapi.yaml")
     assert b"<h1" in get(f"{served}/docs")
     [token] = re.findall(r'token: "([^"]+)"', (home / ".zero" / "zero.json").read_text())
     request = urllib.request.Request(f"{served}/v1/models", headers={"Authorization": f"Bearer {token}"})
     with urllib.request.urlopen(request, timeout=SECONDS) as response:
         assert b'"zero:main"' in response.read()
-    schema = run(home / "venv" / "bin" / "zero", "config", "schema", cwd=home)
+    schema = run(home / "zero" / "bin" / "zero", "config", "schema", cwd=home)
     assert (ROOT / "contracts" / "zero.schema.json").read_text() == schema
+    asking, setting = (block.text for block in fenced(ROOT / "docs" / "index.md", "bash")[2:])
+    port = served.rpartition(":")[2]
+    said = run("sh", "-c", asking, cwd=home, HOME=str(home), ZERO_GATEWAY_PORT=port)
+    assert "What is the capital of France?\n" == said
+    run("sh", "-ec", setting, cwd=home, HOME=str(home))
+    zero = home / "zero" / "bin" / "zero"
+    assert "ollama/llama3.2\n" == run(zero, "config", "get", "agents.list[0].model", cwd=home, HOME=str(home))
