@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run test clients faults fuzz audit lint types generate check-generated contract sdks torture bench bench-quick bench-pure bench-publish bench-start bench-turns clean
+.PHONY: help install install-dev run test clients faults fuzz audit lint types generate check-generated docs contract sdks torture bench bench-quick bench-pure bench-publish bench-start bench-turns clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -41,10 +41,14 @@ lint: $(VENV)/.installed-dev ## Style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-generate: $(VENV)/.installed-dev ## Make app/contract/models.py and openapi.json from openapi.yaml
+generate: $(VENV)/.installed-dev ## Make the structs, the documents and the schema that are derived from openapi.yaml and the configuration
 	$(BIN)/python -m contracts.generate
 
-check-generated: $(VENV)/.installed-dev ## Fail when the generated files are older than openapi.yaml
+docs: $(VENV)/.installed-dev ## Build the documents as a site into build/docs; a dead link or any other warning ends it
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/docs/index.html"
+
+check-generated: $(VENV)/.installed-dev ## Fail when the generated files are not current
 	$(BIN)/python -m contracts.generate --check
 
 contract: $(VENV)/.installed-dev ## Run schemathesis against a live port

@@ -139,6 +139,7 @@ class Gateway:
                 "getContractJson": served.json,
                 "getContractYaml": served.yaml,
                 "getMetrics": MetricsPage(self.telemetry.exposition).show,
+                "getReference": served.page,
             },
         )
         websocket = ASGIRouteHandler("/", opt={HANDSHAKE: True}, copy_scope=False)(self.websocket.serve)

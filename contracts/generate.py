@@ -1,4 +1,6 @@
-"""Derive the structs, the JSON documents and docs/compatibility.md from openapi.yaml and contracts/asyncapi.yaml.
+"""Derive the structs, the JSON documents and pages of the documents from openapi.yaml and contracts/asyncapi.yaml.
+
+So are the JSON Schema of the configuration and its page, from the configuration's structs and docs/configuration.md.
 
 Run as `python -m contracts.generate`, or with `--check` to learn whether the files that are there are current. This
 module knows the contracts' files and the generator; it knows nothing of the server. How a schema must be spelled so
@@ -18,12 +20,20 @@ from typing import Any
 import yaml
 
 from contracts.compatibility import compatibility
+from contracts.configuration import page, schema, schema_text
+from contracts.reference import reference, reference_page
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTRACT = ROOT / "openapi.yaml"
 MODELS = ROOT / "app" / "contract" / "models.py"
 DOCUMENT = ROOT / "app" / "contract" / "openapi.json"
 COMPATIBILITY = ROOT / "docs" / "compatibility.md"
+REFERENCE = ROOT / "docs" / "api.md"
+REFERENCE_PAGE = ROOT / "app" / "contract" / "reference.html"
+
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+CONFIGURATION_SCHEMA = ROOT / "contracts" / "zero.schema.json"
+CONFIGURATION_KEYS = ROOT / "docs" / "configuration-keys.md"
 
 FRAME_CONTRACT = ROOT / "contracts" / "asyncapi.yaml"
 FRAMES = ROOT / "app" / "contract" / "frames.py"
@@ -70,9 +80,11 @@ def outputs() -> dict[Path, tuple[Path, bytes]]:
         The contract that each file belongs to, and the file's content.
     """
     http = _derive(CONTRACT, "CONTRACT_SHA256", OPENAPI_FLAGS, MODELS, DOCUMENT)
-    page = compatibility(read_contract(CONTRACT, CONTRACT.read_bytes())).encode()
+    contract = read_contract(CONTRACT, CONTRACT.read_bytes())
+    pages = {COMPATIBILITY: compatibility, REFERENCE: reference, REFERENCE_PAGE: reference_page}
+    written = {path: (CONTRACT, write(contract).encode()) for path, write in pages.items()}
     frames = _derive(FRAME_CONTRACT, "FRAMES_SHA256", ASYNCAPI_FLAGS, FRAMES, FRAME_DOCUMENT)
-    return {**http, COMPATIBILITY: (CONTRACT, page), **frames}
+    return {**http, **written, **frames, **_configuration()}
 
 
 def stale(wanted: Mapping[Path, bytes]) -> Iterator[Path]:
@@ -120,6 +132,15 @@ def _derive(
     return {structs: (contract, module.encode()), document: (contract, compact.encode())}
 
 
+def _configuration() -> dict[Path, tuple[Path, bytes]]:
+    """Derive what is written about the configuration from its structs and the words of its page."""
+    keys = page(schema(CONFIGURATION), CONFIGURATION)
+    return {
+        CONFIGURATION_SCHEMA: (CONFIGURATION, schema_text(CONFIGURATION).encode()),
+        CONFIGURATION_KEYS: (CONFIGURATION, keys.encode()),
+    }
+
+
 def _structs(document: dict[str, Any], flags: Iterable[str]) -> str:
     """Run the generator over the schemas, without their prose and without what refers to them."""
     kept: dict[str, Any] = {"paths": {}, "channels": {}, "components": {"schemas": document["components"]["schemas"]}}
@@ -139,8 +160,8 @@ def _structs(document: dict[str, Any], flags: Iterable[str]) -> str:
 
 def _closed(document: dict[str, Any]) -> Iterator[str]:
     """Name the component schemas that allow no further properties."""
-    for name, schema in document["components"]["schemas"].items():
-        if schema.get("additionalProperties") is False:
+    for name, component in document["components"]["schemas"].items():
+        if component.get("additionalProperties") is False:
             yield name
 
 

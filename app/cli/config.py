@@ -21,6 +21,7 @@ from app.config import (
     displayed,
     dotted,
     edit,
+    json_schema,
     key_path,
     load,
     read_value,
@@ -110,6 +111,15 @@ def validate(file: Path | None) -> None:
     echo(f"{loaded.path} is valid: {len(loaded.agents)} agent(s), the default one is {loaded.default_agent}.")
     for included in loaded.files[1:]:
         echo(f"It includes {included}.")
+
+
+@command.command("schema", epilog=examples("zero config schema > ~/.zero/zero.schema.json"))
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors that complete and check it.
+
+    Put it beside zero.json, and into that: $schema: "./zero.schema.json".
+    """
+    echo(json_schema())
 
 
 def _stdin() -> str:

@@ -1,4 +1,4 @@
-"""``zero doctor``: check the configuration, say what is wrong, and what answers where."""
+"""``zero doctor``: check the configuration, say what is wrong and what answers where, or what of another's holds."""
 
 from __future__ import annotations
 
@@ -10,10 +10,23 @@ from typing import Literal, NamedTuple
 import click
 
 from app.cli.curl import address
-from app.cli.ending import run
+from app.cli.ending import endings, run
 from app.cli.example import examples
 from app.cli.output import echo
-from app.config import SQLITE, ConfigError, LoadedConfig, Provider, bind_host, config_path, load, port, state_dir
+from app.config import (
+    SQLITE,
+    Carried,
+    ConfigError,
+    LoadedConfig,
+    Provider,
+    bind_host,
+    carry_over,
+    config_path,
+    dotted,
+    load,
+    port,
+    state_dir,
+)
 from app.engines.local.supervisor import local_model_installed
 from app.engines.registry import registered_engines
 from app.machinery import STORE_FILE
@@ -32,10 +45,25 @@ class Finding(NamedTuple):
     text: str
 
 
-@click.command("doctor", epilog=examples("zero doctor", "zero doctor --config ./draft.json5"))
+@click.command(
+    "doctor",
+    epilog=examples(
+        "zero doctor", "zero doctor --config ./draft.json5", "zero doctor --from ~/.openclaw/openclaw.json"
+    ),
+)
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file. [ZERO_CONFIG_PATH]")
-def command(config_file: Path | None) -> None:
+@click.option(
+    "--from",
+    "other",
+    type=click.Path(path_type=Path),
+    help="Another program's configuration (OpenClaw's or a ZERO's): say what of it holds here. Nothing is written.",
+)
+def command(config_file: Path | None, other: Path | None) -> None:
     """Check the configuration and everything it points to. Exits with 1 when something is wrong."""
+    if other is not None:
+        with endings():
+            _compare(carry_over(other, registered_engines()))
+        return
     wrong = run(_diagnose(config_file))
     if wrong:
         raise SystemExit(1)
@@ -49,6 +77,15 @@ async def _diagnose(config_file: Path | None) -> int:
         wrong += finding.verdict == "wrong"
     echo("\nEverything is in order." if not wrong else f"\n{wrong} thing(s) to put right.")
     return wrong
+
+
+def _compare(found: list[Carried]) -> None:
+    colours = {"holds": "green", "changes": "yellow", "stays": "red"}
+    for verdict, path, text in found:
+        shown = click.style(f"{verdict:7}", fg=colours[verdict])
+        echo(f"{shown}  {dotted(path)}" + (f": {text}" if text else ""))
+    holds, changes, stays = (sum(each.verdict == verdict for each in found) for verdict in colours)
+    echo(f"\n{holds} key(s) hold here as they are, {changes} need a change, {stays} stay behind. Nothing was written.")
 
 
 async def examine(config_file: Path | None, environ: Mapping[str, str]) -> AsyncIterator[Finding]:

@@ -18,6 +18,7 @@ from app.config.sole_editor import sole_editor
 
 _TEMPLATE = """\
 // The ZERO Gateway's configuration (JSON5). Every key: docs/configuration.md
+// An editor completes it with: zero config schema > zero.schema.json, and $schema: "./zero.schema.json" in here.
 {{
   gateway: {{
     auth: {{ mode: "token", token: "{token}" }},

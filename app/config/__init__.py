@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from .agent_id import agent_id
 from .agent_profile import AgentProfile, ToolPolicy, Window, agent_profiles, default_agent_id
+from .carry_over import Carried, carry_over
 from .display import displayed, value_at
 from .edition import REMOVED, Change, edit
 from .error import ConfigError, RuleError
 from .json5_document import read_value
+from .json_schema import json_schema
 from .key_checks import is_key_name, moment
 from .key_path import KeyPath, dotted, key_path
 from .loading import LoadedConfig, load
@@ -50,6 +52,7 @@ __all__ = [
     "AgentProfile",
     "ApiKey",
     "Auth",
+    "Carried",
     "Change",
     "ChatCompletions",
     "CircuitBreaker",
@@ -79,6 +82,7 @@ __all__ = [
     "agent_id",
     "agent_profiles",
     "bind_host",
+    "carry_over",
     "config_path",
     "default_agent_id",
     "displayed",
@@ -86,6 +90,7 @@ __all__ = [
     "edit",
     "escape",
     "is_key_name",
+    "json_schema",
     "key_path",
     "load",
     "model_ref",

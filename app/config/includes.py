@@ -1,6 +1,6 @@
 """One tree out of several files: ``$include`` and its deep merge.
 
-Owns where each part of the tree came from. May not know any configuration key but ``$include``.
+Owns where each part of the tree came from. May not know any key but ``$include`` and ``$schema``, which is for editors.
 Rules: design.md, Configuration.
 """
 
@@ -14,6 +14,7 @@ from .json_value import JsonObject, JsonValue
 from .key_path import KeyPath, dotted
 
 INCLUDE = "$include"
+SCHEMA = "$schema"
 MAX_INCLUDES = 10
 """Files that include one another in a chain."""
 
@@ -37,7 +38,7 @@ class Composition:
     """Put the tree of a file and everything it includes together, and remember what came from where.
 
     Attributes:
-        tree: The whole configuration, with no ``$include`` left.
+        tree: The whole configuration, with no ``$include`` left, nor the ``$schema`` of any file.
         files: Every file that was looked at, in order of reading, each once; filled even when ``read`` fails.
     """
 
@@ -84,7 +85,11 @@ class Composition:
 
     def _document(self, chain: tuple[Path, ...], at: KeyPath) -> JsonObject:
         self._files[chain[-1]] = None
-        return self._object(read_document(chain[-1], at, self._text if len(chain) == 1 else None), chain, at)
+        document = read_document(chain[-1], at, self._text if len(chain) == 1 else None)
+        if not isinstance(document.get(SCHEMA, ""), str):
+            fault = RuleError((*at, SCHEMA), "not the address of a schema", "Write a text, or remove it.")
+            raise ConfigError.at(chain[-1], fault)
+        return self._object({key: value for key, value in document.items() if key != SCHEMA}, chain, at)
 
     def _value(self, value: JsonValue, chain: tuple[Path, ...], at: KeyPath) -> JsonValue:
         if isinstance(value, dict):

@@ -50,11 +50,13 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         yaml: openapi.yaml, byte for byte.
         json: The same document as compact JSON.
+        page: The same as a page to read (HTML).
         operations: Its operations in the order written.
     """
 
     yaml: bytes
     json: bytes
+    page: bytes
     operations: tuple[Operation, ...]
 
 
@@ -76,7 +78,8 @@ def load(folder: Path = _HERE) -> Document:
             f"now {digest[:12]}). Run: python -m contracts.generate"
         )
     json = _read(folder / "openapi.json")
-    return Document(yaml=yaml, json=json, operations=tuple(_operations(json)))
+    page = _read(folder / "reference.html")
+    return Document(yaml=yaml, json=json, page=page, operations=tuple(_operations(json)))
 
 
 class _Parameter(msgspec.Struct):

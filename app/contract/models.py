@@ -753,4 +753,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "8e9d2f797354f155ce3ea8d2d9399c5828b45ad40c53eaf1bda7939853a4739e"
+CONTRACT_SHA256 = "d61b12bdf462f3b4ea74e44dbfc89ccaaa1e76bd36f62a6e380f86b9e4376ee2"

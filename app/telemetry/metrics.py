@@ -2,7 +2,7 @@
 for begins with ``zero_``.
 
 Labels are from the configuration, the contract and short lists, never from what a client or an upstream writes. What
-each is: docs/operating.md. Imported only where metrics are switched on.
+each is: docs/observability.md. Imported only where metrics are switched on.
 """
 
 from __future__ import annotations

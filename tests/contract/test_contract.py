@@ -60,7 +60,16 @@ def test_the_run_had_substance(verdict: Verdict) -> None:
 def test_every_operation_was_answered(verdict: Verdict) -> None:
     """No operation of the contract was left out."""
     paths = {answer.path for answer in verdict.answers if answer.status == 200}
-    assert {CHAT, "/v1/models", "/v1/models/zero", "/healthz", "/readyz", "/openapi.json", "/openapi.yaml"} <= paths
+    assert {
+        CHAT,
+        "/v1/models",
+        "/v1/models/zero",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/openapi.yaml",
+        "/docs",
+    } <= paths
     shown = f"/v1/zero/sessions/{quote(KEY, safe='')}"
     assert {"/v1/zero/sessions", "/v1/zero/sessions/export", "/v1/zero/sessions/import", shown} <= paths
     assert {f"{shown}/{below}" for below in ("messages", "export", "reset", "branches")} <= paths

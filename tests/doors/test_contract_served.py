@@ -27,6 +27,14 @@ def test_the_json_says_the_same(gateway: LiveGateway) -> None:
     assert ask(gateway, "GET", "/openapi.json", token=None).json == yaml.safe_load(CONTRACT.read_bytes())
 
 
+def test_the_page_is_the_reference_and_asks_nobody(gateway: LiveGateway) -> None:
+    """Everybody may read the contract as a page, which runs nothing and loads nothing, here or elsewhere."""
+    reply = ask(gateway, "GET", "/docs", token=None)
+    assert (reply.status, reply.header("content-type")) == (200, "text/html; charset=utf-8")
+    assert "default-src 'none';" in (reply.header("content-security-policy") or "")
+    assert reply.body == (CONTRACT.parent / "app" / "contract" / "reference.html").read_bytes()
+
+
 @pytest.mark.parametrize("token", [None, "wrong"])
 @pytest.mark.parametrize(
     ("path", "body"), [("/healthz", {"status": "ok"}), ("/readyz", {"status": "ready"})]

@@ -12,7 +12,7 @@ from tests.live_gateway import TOKEN, LiveGateway, configuration
 SWITCH = "gateway.http.endpoints.chatCompletions.enabled"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 API_PATHS = (CHAT, "/v1/models", "/v1/models/zero", "/v1/models/zero/beta", "/v1/anything", "/v1", "/v1/embeddings")
-PUBLIC_PATHS = ("/healthz", "/readyz", "/openapi.json", "/openapi.yaml")
+PUBLIC_PATHS = ("/healthz", "/readyz", "/openapi.json", "/openapi.yaml", "/docs")
 CLOCKS = ("date", "openai-processing-ms")
 OTHER_SPELLINGS = ("/v1/chat/completions/", "//v1/chat/completions", "/v1//chat//completions", "/v1/chat%2Fcompletions")
 
@@ -122,7 +122,7 @@ class TestOn:
     @pytest.mark.parametrize(
         "path",
         ["/", "/v1", "/v1/", "/v1/nothing", "/v1/chat", "/v1/chat/completions/more", "/V1/chat/completions",
-         "/v1/Chat/Completions", "/chat/completions", "/v2/chat/completions", "/schema", "/docs", "/openapi",
+         "/v1/Chat/Completions", "/chat/completions", "/v2/chat/completions", "/schema", "/docs/more", "/openapi",
          "/v1/chat/../chat/completions", "/.%2e/v1/models", "/%00", "/%ff", "/v1/chat%252Fcompletions",
          "/v1/chat/completions;x", "/v1/chat/completions%20"],
     )  # fmt: skip

@@ -30,6 +30,7 @@ OPERATIONS: Final = {
     "getContractYaml",
     "getHealth",
     "getReadiness",
+    "getReference",
     "importSessions",
     "listModels",
     "listSessionBranches",

@@ -62,7 +62,8 @@ def strangers(said: str, rules: dict[str, Any]) -> Iterator[str]:
 
     Args:
         said: The report of pip-licenses, as JSON.
-        rules: ``licences``, and in ``unstated`` packages that state none, with what was found out about each.
+        rules: ``licences``; in ``unstated`` packages that state none, with what was found out about each; and in
+            ``programs`` those that are only run, with their licences.
     """
     try:
         packages: list[dict[str, str]] = json.loads(said)
@@ -71,7 +72,9 @@ def strangers(said: str, rules: dict[str, Any]) -> Iterator[str]:
         return
     for each in packages:
         licence = each["License"].strip().partition("\n")[0]
-        known = each["Name"] in rules["unstated"] if licence == "UNKNOWN" else licence in rules["licences"]
+        known = rules["programs"].get(each["Name"]) == licence or (
+            each["Name"] in rules["unstated"] if licence == "UNKNOWN" else licence in rules["licences"]
+        )
         if not known and each["Name"] != OURS:
             yield f"{each['Name']} {each['Version']} is under {licence!r}, which is not on the list"
 

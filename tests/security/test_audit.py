@@ -11,7 +11,11 @@ import pytest
 from tests.documents import ROOT
 from tests.security.audit import strangers, weaknesses
 
-RULES: dict[str, Any] = {"licences": ["MIT"], "unstated": {"known": "its repository says MIT"}}
+RULES: dict[str, Any] = {
+    "licences": ["MIT"],
+    "unstated": {"known": "its repository says MIT"},
+    "programs": {"linter": "GPL-3.0"},
+}
 
 
 def report(*packages: dict[str, Any]) -> str:
@@ -59,6 +63,8 @@ def test_what_can_not_be_known(said: str, complaint: str, expected: str) -> None
         ({"Name": "a", "License": "UNKNOWN"}, ["a 1 is under 'UNKNOWN', which is not on the list"]),
         ({"Name": "known", "License": "UNKNOWN"}, []),
         ({"Name": "known", "License": "GPL-3.0"}, ["known 1 is under 'GPL-3.0', which is not on the list"]),
+        ({"Name": "linter", "License": "GPL-3.0"}, []),
+        ({"Name": "linter", "License": "BUSL-1.1"}, ["linter 1 is under 'BUSL-1.1', which is not on the list"]),
     ],
 )
 def test_licences(package: dict[str, str], expected: list[str]) -> None:

@@ -13,7 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from app.telemetry.metrics import Level, Metrics
 
 DASHBOARD = Path(__file__).parents[2] / "examples" / "grafana-dashboard.json"
-PAGE = Path(__file__).parents[2] / "docs" / "operating.md"
+PAGE = Path(__file__).parents[2] / "docs" / "observability.md"
 _WORD = re.compile(r"\b(?:http|gen_ai|zero|process)_[a-z0-9_]+")
 SUFFIXES = {"histogram": ("_bucket", "_count", "_sum"), "counter": ("_total",), "gauge": ("",)}
 

@@ -1,4 +1,4 @@
-"""docs/operating.md, "Metrics": there for whom, what is counted, and that strangers' words are no labels."""
+"""docs/observability.md, "Metrics": there for whom, what is counted, and that strangers' words are no labels."""
 
 from __future__ import annotations
 

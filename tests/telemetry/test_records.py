@@ -1,4 +1,4 @@
-"""docs/operating.md, "Logs" and "Audit log": one line for each, with who and what, and nothing that was said."""
+"""docs/observability.md, "Logs" and "Audit log": one line for each, with who and what, and nothing that was said."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/operating.md, "Traces": spans for request, run and engine, continued at both ends, no content."""
+"""docs/observability.md, "Traces": spans for request, run and engine, continued at both ends, no content."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ def checkout(tmp_path: Path) -> Path:
     folder = tmp_path / "app" / "contract"
     folder.mkdir(parents=True)
     (tmp_path / "openapi.yaml").write_bytes((REPOSITORY / "openapi.yaml").read_bytes())
-    (folder / "openapi.json").write_bytes((REPOSITORY / "app" / "contract" / "openapi.json").read_bytes())
+    for name in ("openapi.json", "reference.html"):
+        (folder / name).write_bytes((REPOSITORY / "app" / "contract" / name).read_bytes())
     return folder
 
 
@@ -36,6 +37,7 @@ def test_bytes_are_the_files(loaded: Document) -> None:
     """The document is served byte for byte as written and as generated."""
     assert (REPOSITORY / "openapi.yaml").read_bytes() == loaded.yaml
     assert (REPOSITORY / "app" / "contract" / "openapi.json").read_bytes() == loaded.json
+    assert (REPOSITORY / "app" / "contract" / "reference.html").read_bytes() == loaded.page
 
 
 def test_operations(loaded: Document) -> None:
@@ -60,13 +62,14 @@ def test_operations(loaded: Document) -> None:
         ("getMetrics", "GET", "/metrics"),
         ("getContractJson", "GET", "/openapi.json"),
         ("getContractYaml", "GET", "/openapi.yaml"),
+        ("getReference", "GET", "/docs"),
     ] == [(o.id, o.method, o.path) for o in loaded.operations]
 
 
 def test_public_operations(loaded: Document) -> None:
     """Only health, readiness and the contract are open to everyone."""
     public = {o.id for o in loaded.operations if o.public}
-    assert {"getHealth", "getReadiness", "getContractJson", "getContractYaml"} == public
+    assert {"getHealth", "getReadiness", "getContractJson", "getContractYaml", "getReference"} == public
 
 
 def test_body(loaded: Document) -> None:
@@ -107,9 +110,9 @@ def test_contract_changed_after_generating(checkout: Path) -> None:
         document.load(checkout)
 
 
-@pytest.mark.parametrize("name", ["openapi.yaml", "openapi.json"])
+@pytest.mark.parametrize("name", ["openapi.yaml", "openapi.json", "reference.html"])
 def test_missing_file(checkout: Path, name: str) -> None:
     """A missing file is refused by name."""
-    (checkout / name if name.endswith("json") else checkout.parents[1] / name).unlink()
+    (checkout / name if name != "openapi.yaml" else checkout.parents[1] / name).unlink()
     with pytest.raises(StaleContractError, match=f"{name} is missing"):
         document.load(checkout)

@@ -59,6 +59,7 @@ def test_everything_with_a_body_has_an_example() -> None:
         "/paths//v1/chat/completions/post/responses/200/content/text/event-stream",
         "/paths//openapi.json/get/responses/200/content/application/json",
         "/paths//openapi.yaml/get/responses/200/content/application/yaml",
+        "/paths//docs/get/responses/200/content/text/html",
     } == missing
 
 

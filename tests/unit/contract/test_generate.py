@@ -6,6 +6,8 @@ import pytest
 
 from contracts import generate
 
+FROM_OPENAPI = ("MODELS", "DOCUMENT", "COMPATIBILITY", "REFERENCE", "REFERENCE_PAGE")
+
 
 def test_generated_files_are_current(capsys: pytest.CaptureFixture[str]) -> None:
     """The files in the repository are what the contract gives today; two runs of the generator give the same bytes."""
@@ -17,11 +19,12 @@ def test_stale_files_are_named(
 ) -> None:
     """The check fails when the contract has changed, says which files are old, and writes nothing."""
     contract = tmp_path / "openapi.yaml"
-    contract.write_bytes(generate.CONTRACT.read_bytes().replace(b"Names the agent;", b"Names it;"))
+    text = generate.CONTRACT.read_bytes()
+    contract.write_bytes(text.replace(b"Names the agent;", b"Names it;").replace(b"Run one turn", b"Run a turn"))
     monkeypatch.setattr(generate, "ROOT", tmp_path)
     monkeypatch.setattr(generate, "CONTRACT", contract)
     old = {}
-    for name in ("MODELS", "DOCUMENT", "COMPATIBILITY"):
+    for name in FROM_OPENAPI:
         path = tmp_path / getattr(generate, name).name
         path.write_bytes(getattr(generate, name).read_bytes())
         monkeypatch.setattr(generate, name, path)
@@ -31,6 +34,8 @@ def test_stale_files_are_named(
         "models.py does not match openapi.yaml. Run: python -m contracts.generate",
         "openapi.json does not match openapi.yaml. Run: python -m contracts.generate",
         "compatibility.md does not match openapi.yaml. Run: python -m contracts.generate",
+        "api.md does not match openapi.yaml. Run: python -m contracts.generate",
+        "reference.html does not match openapi.yaml. Run: python -m contracts.generate",
     ] == capsys.readouterr().err.splitlines()
     assert old == {path: path.read_bytes() for path in old}
 
@@ -40,10 +45,13 @@ def test_generating_writes_what_the_check_wants(
 ) -> None:
     """After generating, into an empty place, the check is content."""
     monkeypatch.setattr(generate, "ROOT", tmp_path)
-    for name in ("MODELS", "DOCUMENT", "COMPATIBILITY"):
+    for name in FROM_OPENAPI:
         monkeypatch.setattr(generate, name, tmp_path / getattr(generate, name).name)
     assert (0, 0) == (generate.main([]), generate.main(["--check"]))
-    assert "wrote models.py\nwrote openapi.json\nwrote compatibility.md\n" == capsys.readouterr().out
+    assert (
+        "wrote models.py\nwrote openapi.json\nwrote compatibility.md\nwrote api.md\nwrote reference.html\n"
+        == capsys.readouterr().out
+    )
 
 
 def test_a_contract_the_generator_cannot_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

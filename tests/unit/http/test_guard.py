@@ -99,7 +99,7 @@ def test_the_public_ones_are_the_four_that_design_names() -> None:
     """Health, readiness and the contract itself; nothing else."""
     public = {operation.path for of_path in BY_PATH.values() for operation in of_path.values() if operation.public}
 
-    assert {"/healthz", "/readyz", "/openapi.json", "/openapi.yaml"} == public
+    assert {"/healthz", "/readyz", "/openapi.json", "/openapi.yaml", "/docs"} == public
 
 
 @pytest.mark.parametrize("path", sorted(BY_PATH))
