@@ -6,13 +6,14 @@ copy what the others said. Knows nothing of where histories come from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import attrgetter, eq
 from typing import Final, TypeVar, overload
 
 from app.sessions.message import Message
 from app.sessions.store import StoredMessage
+from app.sessions.totals import Totals
 
 _T = TypeVar("_T")
 _message = attrgetter("message")
@@ -41,10 +42,10 @@ class History(_Shown[StoredMessage]):
         ends: How many bytes there are up to each message's end; shared too.
         length: How many of them are its own.
         callers: Where messages are that may call a function in the older form of tools; shared too.
-        sums: What the messages up to each are together, as far as anybody has asked, by what was asked; shared too.
+        totals: What its last messages are together, by what was asked; shared too.
     """
 
-    __slots__ = ("_callers", "_ends", "_length", "_stored", "_sums")
+    __slots__ = ("_callers", "_ends", "_length", "_stored", "_totals")
 
     def __init__(
         self,
@@ -52,13 +53,13 @@ class History(_Shown[StoredMessage]):
         ends: list[int] | None = None,
         length: int = 0,
         callers: list[int] | None = None,
-        sums: dict[str, list[int]] | None = None,
+        totals: dict[str, Totals] | None = None,
     ) -> None:
         self._stored = [] if stored is None else stored
         self._ends = [] if ends is None else ends
         self._length = length
         self._callers = [] if callers is None else callers
-        self._sums = {} if sums is None else sums
+        self._totals = {} if totals is None else totals
 
     @classmethod
     def of(cls, stored: Iterable[StoredMessage]) -> History:
@@ -80,18 +81,9 @@ class History(_Shown[StoredMessage]):
         """Whether the assistant may have called a function, in the older form of tools."""
         return bool(self._callers) and self._callers[0] < self._length
 
-    def sum(self, what: str, measure: Callable[[Message], int]) -> int:
-        """Return what the messages are together. None is measured twice, by whichever thread.
-
-        Args:
-            what: Names the measure.
-            measure: Returns what one message is, and the same each time.
-        """
-        sums = self._sums.setdefault(what, [])
-        for at in range(min(len(sums), self._length), self._length):
-            total = (sums[at - 1] if at else 0) + measure(self._stored[at].message)
-            sums[at : at + 1] = [total]  # another thread may have put the same there meanwhile
-        return sums[self._length - 1] if self._length else 0
+    def totals(self, what: str) -> Totals:
+        """Return what is known of its messages together; ``what`` names what is measured of them."""
+        return self._totals.setdefault(what, Totals())
 
     def bytes_before(self, at: int) -> int:
         """Return how many bytes the texts of the first ``at`` messages have."""
@@ -101,7 +93,7 @@ class History(_Shown[StoredMessage]):
         """Return the history as it was after its first ``count`` messages."""
         if count >= self._length:
             return self
-        return History(self._stored, self._ends, count, self._callers, self._sums)
+        return History(self._stored, self._ends, count, self._callers, self._totals)
 
     def up_to(self, message_id: str) -> History | None:
         """Return the history as it was after a message, or ``None`` if it isn't in it."""
@@ -110,18 +102,18 @@ class History(_Shown[StoredMessage]):
 
     def extended(self, new: Iterable[StoredMessage]) -> History:
         """Return the history as it is after further messages."""
-        stored, ends, callers, sums = self._stored, self._ends, self._callers, self._sums
+        stored, ends, callers, totals = self._stored, self._ends, self._callers, self._totals
         if self._length < len(stored):
             # Another one has grown at this place already: this is a fork, and gets lists of its own.
             stored, ends = stored[: self._length], ends[: self._length]
             callers = [at for at in callers if at < self._length]
-            sums = {what: some[: self._length] for what, some in sums.items()}
+            totals = {what: some.up_to(self._length) for what, some in list(totals.items())}
         for one in new:
             if may_call_function(one.message):
                 callers.append(len(stored))
             ends.append((ends[-1] if ends else 0) + len(memoryview(one.message.raw)))
             stored.append(one)
-        return History(stored, ends, len(stored), callers, sums)
+        return History(stored, ends, len(stored), callers, totals)
 
     def __len__(self) -> int:
         return self._length
@@ -167,9 +159,9 @@ class Spoken(_Shown[Message]):
         """Whether there may be a function call among them, in the older form of tools."""
         return self._history.may_call_functions
 
-    def sum(self, what: str, measure: Callable[[Message], int]) -> int:
-        """Return what they are together; see ``History``."""
-        return self._history.sum(what, measure)
+    def totals(self, what: str) -> Totals:
+        """Return what is known of them together; see ``History``."""
+        return self._history.totals(what)
 
     def bytes_before(self, at: int) -> int:
         """Return how many bytes the first ``at`` messages have."""
