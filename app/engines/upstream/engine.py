@@ -143,6 +143,7 @@ class UpstreamEngine:
                             batch = await chunks.large() if chunks.is_large else chunks.batch()
                             visit.works()
                             yield batch
+                            del batch  # the last words needn't be kept while nothing is said
                     visit.succeeded()
                     if chunks.done:
                         await _to_the_end(response)
