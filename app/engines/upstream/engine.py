@@ -139,7 +139,7 @@ class UpstreamEngine:
                     chunks = ChunkReader()
                     while not chunks.over:
                         chunks.feed(await body.read())
-                        while chunks.ready:
+                        while chunks.waiting:
                             batch = await chunks.large() if chunks.is_large else chunks.batch()
                             visit.works()
                             yield batch
