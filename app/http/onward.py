@@ -1,6 +1,6 @@
 """Answers that take long, given once the router is done with the request.
 
-A router that waits for its handler keeps seven coroutines for as long, and what they hold: a stream may be open for
+A router that waits for its handler keeps six coroutines for as long, and what they hold: a stream may be open for
 hours. A handler that knows what is to be answered leaves it here and returns. Knows nothing of what is answered.
 """
 
