@@ -87,6 +87,21 @@ def error_rows() -> list[list[str]]:
     return [cells for cells in rows(ERRORS.read_text()) if len(cells) == 7 and cells[0].isdigit()]
 
 
+def limit_rows() -> list[list[str]]:
+    """Return the rows of docs/limits.md that have a number in brackets and a key of the configuration."""
+    table = [cells for cells in rows((ROOT / "docs" / "limits.md").read_text()) if re.search(r"\(\d", cells[0])]
+    return [cells for cells in table if set(KEY.findall(cells[1])) & {key.path for key in keys()}]
+
+
+def quantities(default: str) -> Iterator[str]:
+    """Yield how a number may be written, with its unit or without."""
+    number = float(default)
+    yield f"{number:,.0f}"
+    yield f"{number:.0f} s"
+    for unit, size in (("KiB", 1024), ("MB", 10**6)):
+        yield f"{number / size:g} {unit}"
+
+
 def failures() -> list[type[errors.GatewayError]]:
     """Return every class of failure with a status and a code of its own."""
     found = (thing for _, thing in inspect.getmembers(errors, inspect.isclass))
@@ -143,6 +158,18 @@ class TestErrors:
         composed = {"session_queue_full", "agent_queue_full"}
 
         assert {cells[2].strip("`") for cells in error_rows()} - texts() - composed <= {"null"}
+
+
+class TestLimits:
+    """docs/limits.md."""
+
+    @pytest.mark.parametrize("row", limit_rows(), ids=lambda row: row[0])
+    def test_has_the_defaults_that_the_code_has(self, row: list[str]) -> None:
+        """The number in brackets is what a configuration without the key gets."""
+        defaults = {key.path: key.default.strip("`") for key in keys()}
+        named = [key for key in KEY.findall(row[1]) if key in defaults]
+
+        assert [] == [key for key in named if not {*quantities(defaults[key])} & {*re.findall(r"[\d,]+ ?\w*", row[0])}]
 
 
 class TestLinks:
