@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
 from tests.documents import ROOT
 from tests.snippets.snippet import Snippet, Way, all_snippets, found, snippets
@@ -47,6 +49,20 @@ def test_the_reason_is_one(snippet: Snippet) -> None:
     """It says what is missing, and the tests that it names are there."""
     assert len(snippet.mark.split()) > 3
     assert [] == [test for test in re.findall(r"tests/[\w/.]+\w", snippet.mark) if not (ROOT / test).exists()]
+
+
+@pytest.mark.parametrize("snippet", named(Way.NEVER))
+def test_it_could_be_read(snippet: Snippet) -> None:
+    """What isn't run is at least a command line, or YAML."""
+    if snippet.language == "bash":
+        done = subprocess.run(
+            ["bash", "-n"], input=snippet.text, capture_output=True, text=True, timeout=20, check=False
+        )
+        assert (0, "") == (done.returncode, done.stderr)
+    elif snippet.language == "yaml":
+        assert isinstance(yaml.safe_load(snippet.text), dict)
+    else:
+        assert snippet.language in {"text", "zsh"}
 
 
 def test_few_have_a_reason() -> None:
