@@ -36,6 +36,8 @@ assert ["-r", ".text"] == sys.argv[1:]
 print(json.load(sys.stdin)["text"])
 """
 
+_NO_PYTHON: Final = "#!/bin/sh\necho 'Nothing but `make run` is run here: say in a comment why not.' >&2; exit 1\n"
+
 
 class Printed(NamedTuple):
     """What a command has done."""
@@ -138,9 +140,9 @@ class Stage:
     def _prepare_checkout(self) -> None:
         for name in _CHECKOUT:
             (self.folder / name).symlink_to(ROOT / name)
-        (self.folder / ".venv" / "bin" / "python").symlink_to(sys.executable)
-        # make finds its environment made, and has nothing to fetch.
+        # make finds its environment made, and can't fetch or start anything else with it.
         (self.folder / ".venv" / ".installed").touch()
+        _write_program(self.folder / ".venv" / "bin" / "python", _NO_PYTHON)
         git = shutil.which("git")
         assert git, "git is not installed: a command of docs/cli.md begins with it"
         (self.folder / "notes.txt").write_text("one\n")
