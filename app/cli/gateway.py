@@ -17,8 +17,10 @@ from app.cli.curl import address, curl_line
 from app.cli.descriptors import raise_limit
 from app.cli.ending import Ended
 from app.cli.example import examples
+from app.cli.hangup import Hangup
+from app.cli.listening import bound, let_nobody_in
 from app.cli.log_lines import CONSOLE, formatter
-from app.cli.server import ABORT_SECONDS, Server, bound
+from app.cli.server import ABORT_SECONDS, Server
 from app.cli.shared_counts import forget_counts, share_counts
 from app.cli.workers import Workers
 from app.config import SQLITE, ConfigError, LoadedConfig, bind_host, config_path, load, port
@@ -120,17 +122,27 @@ def command(
         log_config=None,
     )
     banner = _banner(loaded, environ, listen_port, dev=dev)
+    hangup = Hangup()
     with bound(host, listen_port) as listener:
 
+        def let_go() -> None:
+            # The socket is there until the last worker has closed it, and would take clients whom nobody serves.
+            let_nobody_in(listener)
+            listener.close()
+
         def serve(first: bool) -> int:
-            server = Server(config, gateway, banner if first else "")
+            server = Server(config, gateway, banner if first else "", hangup, alone=workers == 1)
             try:
                 server.run([listener])
             except SystemExit:  # uvicorn's word for an application that doesn't start
                 raise Ended("The gateway could not start.") from None
             return server.exit_code
 
-        code = serve(True) if workers == 1 else Workers(workers, serve, forget_counts).run()
+        if workers == 1:
+            code = serve(True)
+        else:
+            forget_counts(os.getpid())  # of this process, which serves nobody
+            code = Workers(workers, serve, hangup, let_go, forget_counts).run()
     raise SystemExit(code)
 
 

@@ -16,7 +16,7 @@ from app.config import Metrics
 from app.contract.binding import HANDSHAKE, OPERATIONS, method_not_allowed, operations_at
 from app.errors import AuthenticationFailed, EndpointDisabled, MetricsDisabled, PermissionDenied
 from app.http.caller import note_caller
-from app.http.edge import note_route
+from app.http.edge import note_revision, note_route
 from app.http.error_response import belongs_to_api
 from app.http.request_headers import RequestHeaders
 from app.security.authenticator import Authenticator
@@ -28,7 +28,10 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 def guard(
-    authenticator: Authenticator, enabled: Callable[[], bool], metrics: Metrics | None = None
+    authenticator: Authenticator,
+    enabled: Callable[[], bool],
+    metrics: Metrics | None = None,
+    revision: Callable[[], str] = str,
 ) -> Callable[[Connection, BaseRouteHandler], Awaitable[None]]:
     """Return the guard.
 
@@ -36,6 +39,7 @@ def guard(
         authenticator: Checks the secret.
         enabled: Whether the API is switched on.
         metrics: Whether ``/metrics`` is, and who may see it.
+        revision: Returns the configuration's revision, for the answers to those who are let in to the API.
     """
     watched = metrics or Metrics()
 
@@ -69,6 +73,8 @@ def guard(
             server=server[0] if server and server[1] is not None else None,
             hosts=[value.decode("latin-1") for value in headers.all(b"host")],
         )
+        if belongs_to_api(scope["path"]):
+            note_revision(scope, revision())
         if key is not None and not operation.keys:
             raise PermissionDenied(
                 f"API key {key.name!r} may not call {operation.method} {operation.path}: that is for the gateway's "

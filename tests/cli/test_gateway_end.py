@@ -18,7 +18,8 @@ import uvicorn
 
 from app.application import Gateway
 from app.cli.ending import CannotListen
-from app.cli.server import Server, bound
+from app.cli.listening import bound
+from app.cli.server import Server
 from app.config import load
 from tests.cli.command import ZERO, environ, eventually, group, zero
 from tests.fakes.script import Pause, stream, words
