@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import click
@@ -122,28 +123,31 @@ def command(
         log_config=None,
     )
     banner = _banner(loaded, environ, listen_port, dev=dev)
-    hangup = Hangup()
     with bound(host, listen_port) as listener:
-
-        def let_go() -> None:
-            # The socket is there until the last worker has closed it, and would take clients whom nobody serves.
-            let_nobody_in(listener)
-            listener.close()
-
-        def serve(first: bool) -> int:
-            server = Server(config, gateway, banner if first else "", hangup, alone=workers == 1)
-            try:
-                server.run([listener])
-            except SystemExit:  # uvicorn's word for an application that doesn't start
-                raise Ended("The gateway could not start.") from None
-            return server.exit_code
-
-        if workers == 1:
-            code = serve(True)
-        else:
-            forget_counts(os.getpid())  # of this process, which serves nobody
-            code = Workers(workers, serve, hangup, let_go, forget_counts).run()
+        code = _served(config, gateway, banner, listener, workers)
     raise SystemExit(code)
+
+
+def _served(config: uvicorn.Config, gateway: Gateway, banner: str, listener: socket, workers: int) -> int:
+    hangup = Hangup()
+
+    def serve(first: bool) -> int:
+        server = Server(config, gateway, banner if first else "", hangup, alone=workers == 1)
+        try:
+            server.run([listener])
+        except SystemExit:  # uvicorn's word for an application that doesn't start
+            raise Ended("The gateway could not start.") from None
+        return server.exit_code
+
+    def let_go() -> None:
+        # The socket is there until the last worker has closed it, and would take clients whom nobody serves.
+        let_nobody_in(listener)
+        listener.close()
+
+    if workers == 1:
+        return serve(True)
+    forget_counts(os.getpid())  # of this process, which serves nobody
+    return Workers(workers, serve, hangup, let_go, forget_counts).run()
 
 
 def _log_to_stderr(level: str) -> None:

@@ -60,9 +60,9 @@ def cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
 def let_nobody_in(listener: socket.socket) -> None:
     """Have a listening socket take no new client, while those that have knocked already can still be let in.
 
-    Closing it cuts the connections that the system has made and the process has not accepted yet. A client whose request
-    to connect isn't heard asks again, a second later, and is refused then: it knows that nothing was done. Other systems
-    than Linux have no such thing; there the few that come in the last moment are cut.
+    Closing it cuts the connections that the system has made and the process has not accepted yet. A client whose
+    request to connect isn't heard asks again, a second later, and is refused then: it knows that nothing was done.
+    Other systems than Linux have no such thing; there the few that come in the last moment are cut.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,6 +1,7 @@
 """How the configuration stands: what is in force, and what of the files isn't.
 
-Owns the names of changed keys and what has to wait for a restart. Rules: design.md, Configuration ("The file is watched").
+Owns the names of changed keys and what has to wait for a restart. Rules: design.md, Configuration ("The file is
+watched").
 """
 
 from __future__ import annotations

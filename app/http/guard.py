@@ -11,6 +11,7 @@ from typing import Any, Final
 from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
+from litestar.types import Scope
 
 from app.config import Metrics
 from app.contract.binding import HANDSHAKE, OPERATIONS, method_not_allowed, operations_at
@@ -20,6 +21,7 @@ from app.http.edge import note_revision, note_route
 from app.http.error_response import belongs_to_api
 from app.http.request_headers import RequestHeaders
 from app.security.authenticator import Authenticator
+from app.security.named_key import NamedKey
 
 METRICS: Final = "/metrics"
 """The path that has a switch of its own."""
@@ -63,16 +65,7 @@ def guard(
             raise method_not_allowed(scope, operations)
         if operation.public or (path == METRICS and watched.public):
             return
-        headers = RequestHeaders(scope["headers"])
-        peer, server = scope.get("client"), scope.get("server")
-        key = authenticator.check(
-            headers.all(b"authorization"),
-            peer=peer[0] if peer else None,
-            forwarded_for=headers.joined(b"x-forwarded-for"),
-            # A Unix socket has no port; who may open it is the file system's decision.
-            server=server[0] if server and server[1] is not None else None,
-            hosts=[value.decode("latin-1") for value in headers.all(b"host")],
-        )
+        key = _authenticated(authenticator, scope)
         if belongs_to_api(scope["path"]):
             note_revision(scope, revision())
         if key is not None and not operation.keys:
@@ -84,3 +77,16 @@ def guard(
         note_caller(scope, key)
 
     return check
+
+
+def _authenticated(authenticator: Authenticator, scope: Scope) -> NamedKey | None:
+    headers = RequestHeaders(scope["headers"])
+    peer, server = scope.get("client"), scope.get("server")
+    return authenticator.check(
+        headers.all(b"authorization"),
+        peer=peer[0] if peer else None,
+        forwarded_for=headers.joined(b"x-forwarded-for"),
+        # A Unix socket has no port; who may open it is the file system's decision.
+        server=server[0] if server and server[1] is not None else None,
+        hosts=[value.decode("latin-1") for value in headers.all(b"host")],
+    )
