@@ -244,22 +244,16 @@ def test_no_longer_ready(tmp_path: Path, upstream: FakeUpstream) -> None:
         probe, late = (http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20) for _ in range(2))
         running = gateway.begin()
         exchange = upstream.wait()
-        late.request("GET", "/healthz")
-        late.getresponse().read()
-
-        def readiness() -> int:
-            probe.request("GET", "/readyz")
-            answers.append(probe.getresponse())
-            bodies.append(answers[-1].read())
-            return answers[-1].status
-
-        answers: list[http.client.HTTPResponse] = []
-        bodies: list[bytes] = []
-        assert 200 == readiness()
+        for connection in (probe, late):
+            connection.request("GET", "/readyz")
+            assert 200 == (response := connection.getresponse()).status
+            response.read()
         gateway.signal(signal.SIGTERM)
-        eventually(lambda: 503 == readiness())
-        assert "close" == answers[-1].getheader("connection")
-        assert "gateway_stopping" == json.loads(bodies[-1])["error"]["code"]
+        eventually(lambda: "1 run(s) may end first" in gateway.log.read_text())
+        probe.request("GET", "/readyz")
+        response = probe.getresponse()
+        assert (503, "close") == (response.status, response.getheader("connection"))
+        assert "gateway_stopping" == json.load(response)["error"]["code"]
         late.request("GET", "/v1/models", headers={"Authorization": f"Bearer {TOKEN}"})
         response = late.getresponse()
         assert (200, "close") == (response.status, response.getheader("connection"))

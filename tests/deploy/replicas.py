@@ -90,10 +90,11 @@ class Replica:
 
 
 class Answer(NamedTuple):
-    """What came of one request: its status (0 if it got none), revision, text, and what was wrong with it."""
+    """What came of one request: its status (0 if it got none), by what it was answered, and what was wrong with it."""
 
     status: int
     revision: str
+    agent: str
     text: str
     fault: str
 
@@ -149,7 +150,7 @@ class Load:
             try:
                 self.answers.append(self._asked(connection, client, streamed=(client + turn) % 2 == 0))
             except (OSError, http.client.HTTPException) as error:
-                self.answers.append(Answer(0, "", "", repr(error)))
+                self.answers.append(Answer(0, "", "", "", repr(error)))
                 connection.close()
         connection.close()
 
@@ -160,18 +161,21 @@ class Load:
             headers["x-zero-session-key"] = f"client-{client}"
         connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
         response = connection.getresponse()
-        revision = response.headers.get("x-zero-config-revision", "")
+        agent, session = (response.headers.get(f"x-zero-{name}", "") for name in ("agent-id", "session-key"))
+        by = response.headers.get("x-zero-config-revision", ""), agent
         data = response.read()
         if response.status != 200:
-            return Answer(response.status, revision, "", data.decode())
+            return Answer(response.status, *by, "", data.decode())
+        if not session.startswith(f"agent:{agent}:"):
+            return Answer(200, *by, "", f"{agent} has answered in {session}")
         if not streamed:
-            return Answer(200, revision, json.loads(data)["choices"][0]["message"]["content"], "")
+            return Answer(200, *by, json.loads(data)["choices"][0]["message"]["content"], "")
         if not data.endswith(b"data: [DONE]\n\n"):
-            return Answer(200, revision, "", f"the stream ends in {data[-200:]!r}")
+            return Answer(200, *by, "", f"the stream ends in {data[-200:]!r}")
         chunks = [json.loads(line[6:]) for line in data.splitlines() if line.startswith(b"data: {")]
         errors = [chunk for chunk in chunks if "error" in chunk]
         deltas = (choice["delta"] for chunk in chunks if "error" not in chunk for choice in chunk["choices"])
-        return Answer(200, revision, "".join(delta.get("content") or "" for delta in deltas), str(errors or ""))
+        return Answer(200, *by, "".join(delta.get("content") or "" for delta in deltas), str(errors or ""))
 
 
 @contextmanager

@@ -80,27 +80,27 @@ def test_a_rolling_restart(
 
 def test_edits(tmp_path: Path) -> None:
     """Ten of them: all is answered, each answer by one of the revisions alone, the one that its header names."""
-    config = configuration()
 
-    def limited(tokens: int) -> dict[str, Any]:
-        return {**config, "agents": {"defaults": {"params": {"max_completion_tokens": tokens}}}}
+    def numbered(number: int) -> dict[str, Any]:
+        return {**configuration(), "agents": {"list": [{"id": f"agent-{number}"}]}}
 
-    replica = Replica(tmp_path / "replica", limited(1))
+    replica = Replica(tmp_path / "replica", numbered(0))
     try:
         with Load(replica.port) as load:
-            for tokens in range(2, 12):
+            for number in range(1, 11):
                 load.more(20)
                 new = replica.config_file.with_suffix(".new")
-                new.write_text(json.dumps(limited(tokens)))
+                new.write_text(json.dumps(numbered(number)))
                 new.replace(replica.config_file)
                 deadline = time.monotonic() + SECONDS
-                while len(load.answers[-1].text.split()) != tokens:
+                while load.answers[-1].agent != f"agent-{number}":
                     assert time.monotonic() < deadline, "the edit is not applied"
                     time.sleep(0.01)
     finally:
         replica.stop()
     assert [] == load.faults
-    found = {(one.revision, one.text.strip()) for one in load.answers}
-    assert {" ".join(WORDS.split()[:tokens]) for tokens in range(1, 12)} == {text for _, text in found}
+    assert {WORDS} == {one.text for one in load.answers}
+    found = {(one.revision, one.agent) for one in load.answers}
+    assert {f"agent-{number}" for number in range(11)} == {agent for _, agent in found}
     assert len({revision for revision, _ in found}) == len(found) == 11
     assert "Traceback" not in replica.log
