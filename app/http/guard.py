@@ -65,9 +65,7 @@ def guard(
             raise method_not_allowed(scope, operations)
         if operation.public or (path == METRICS and watched.public):
             return
-        key = _authenticated(authenticator, scope)
-        if belongs_to_api(scope["path"]):
-            note_revision(scope, revision())
+        key = _let_in(authenticator, scope, revision)
         if key is not None and not operation.keys:
             raise PermissionDenied(
                 f"API key {key.name!r} may not call {operation.method} {operation.path}: that is for the gateway's "
@@ -79,10 +77,10 @@ def guard(
     return check
 
 
-def _authenticated(authenticator: Authenticator, scope: Scope) -> NamedKey | None:
+def _let_in(authenticator: Authenticator, scope: Scope, revision: Callable[[], str]) -> NamedKey | None:
     headers = RequestHeaders(scope["headers"])
     peer, server = scope.get("client"), scope.get("server")
-    return authenticator.check(
+    key = authenticator.check(
         headers.all(b"authorization"),
         peer=peer[0] if peer else None,
         forwarded_for=headers.joined(b"x-forwarded-for"),
@@ -90,3 +88,6 @@ def _authenticated(authenticator: Authenticator, scope: Scope) -> NamedKey | Non
         server=server[0] if server and server[1] is not None else None,
         hosts=[value.decode("latin-1") for value in headers.all(b"host")],
     )
+    if belongs_to_api(scope["path"]):
+        note_revision(scope, revision())
+    return key

@@ -76,7 +76,11 @@ class Served:
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
             connection.request("GET", path, headers=dict(headers))
             response = connection.getresponse()
-            return response.status, {name.lower(): text for name, text in response.getheaders()}, response.read().decode()
+            return (
+                response.status,
+                {name.lower(): text for name, text in response.getheaders()},
+                response.read().decode(),
+            )
 
     def signal(self, *signals: signal.Signals) -> None:
         """Send signals."""

@@ -113,7 +113,9 @@ class Load:
         self._port = port
         self._model = model
         self._enough = threading.Event()
-        self._threads = [threading.Thread(target=self._ask_on, args=(number,), daemon=True) for number in range(CLIENTS)]
+        self._threads = [
+            threading.Thread(target=self._ask_on, args=(number,), daemon=True) for number in range(CLIENTS)
+        ]
         self.answers: list[Answer] = []
 
     def __enter__(self) -> Self:
@@ -179,7 +181,9 @@ class Load:
 
 
 @contextmanager
-def behind_nginx(folder: Path, configs: list[Mapping[str, Any]], *arguments: str) -> Iterator[tuple[int, list[Replica]]]:
+def behind_nginx(
+    folder: Path, configs: list[Mapping[str, Any]], *arguments: str
+) -> Iterator[tuple[int, list[Replica]]]:
     """Start two replicas and nginx; give its port and them. None of them fails without a word."""
     replicas: list[Replica] = []
     with ExitStack() as stack:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.api_keys import entry, secret
-from tests.doors.client import SECONDS, ask, chat
+from tests.doors.client import chat
 from tests.fakes.configuration import upstream_configuration
 from tests.fakes.script import Pause
 from tests.fakes.upstream import FakeUpstream
