@@ -212,7 +212,7 @@ def test_the_terminal_goes(tmp_path: Path, prefix: str) -> None:
     port = free_port()
     master, slave = pty.openpty()
     with (tmp_path / "log").open("wb") as log:
-        command = [ZERO, "gateway", "--config", tmp_path / "zero.json", "--port", str(port)]
+        command = [str(ZERO), "gateway", "--config", str(tmp_path / "zero.json"), "--port", str(port)]
         process = subprocess.Popen(
             [sys.executable, "-c", IN_TERMINAL, "/bin/sh", "-c", f'{prefix} exec "$0" "$@"', *command],
             env=environ(tmp_path),
@@ -243,14 +243,15 @@ def test_the_terminal_goes(tmp_path: Path, prefix: str) -> None:
 
 
 def test_no_longer_ready(tmp_path: Path, upstream: FakeUpstream) -> None:
-    """Readiness is false as soon as it drains. What is asked on a connection that is there is answered, which ends it."""
+    """Readiness is false at once. What is asked on a connection that is there is answered, which ends it."""
     with served(tmp_path, patient(upstream)) as gateway:
         probe, late = (http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20) for _ in range(2))
         running = gateway.begin()
         exchange = upstream.wait()
         for connection in (probe, late):
             connection.request("GET", "/readyz")
-            assert 200 == (response := connection.getresponse()).status
+            response = connection.getresponse()
+            assert 200 == response.status
             response.read()
         gateway.signal(signal.SIGTERM)
         eventually(lambda: "1 run(s) may end first" in gateway.log.read_text())

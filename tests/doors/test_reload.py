@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -267,6 +268,11 @@ def test_many_edits_one_after_the_other(live: LiveGateway, upstream: Upstream) -
     until(lambda: models(live) == ["zero", "zero:main", "zero:agent-29"])
 
 
+def lists(live: LiveGateway, agent: str) -> bool:
+    """Tell whether there is this agent and no other."""
+    return models(live) == ["zero", f"zero:{agent}"]
+
+
 def test_a_mounted_configuration(start_gateway: Callable[..., LiveGateway], upstream: Upstream) -> None:
     """Kubernetes swaps a link to a directory; the file in it is a link through that."""
     live = start_gateway(config_of(upstream, {"id": "main"}))
@@ -281,4 +287,4 @@ def test_a_mounted_configuration(start_gateway: Callable[..., LiveGateway], upst
     for version, agent in (("..two", "two"), ("..three", "three")):
         (folder / "..data_tmp").symlink_to(version)
         (folder / "..data_tmp").replace(folder / "..data")
-        until(lambda agent=agent: models(live) == ["zero", f"zero:{agent}"])
+        until(partial(lists, live, agent))
