@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from time import perf_counter
 from typing import Any, Final
 
@@ -50,6 +51,7 @@ class Edge:
                     *message["headers"],
                     (b"x-request-id", request_id),
                     (b"openai-processing-ms", b"%d" % round((perf_counter() - began) * 1000)),
+                    *notes.revision,
                     *notes.identity,
                     *(notes.late() if notes.late is not None else ()),
                 ]
@@ -71,6 +73,16 @@ def note_route(scope: Any, path: str) -> None:
 def route_of(scope: Any) -> str:
     """Return the path of the contract that a request has come to; empty if it is none of them."""
     return Notes.of(scope).route
+
+
+def note_revision(scope: Any, revision: str) -> None:
+    """Have every response to this request, errors included, say which configuration it was answered by."""
+    Notes.of(scope).revision = _revision_header(revision)
+
+
+@lru_cache(maxsize=4)
+def _revision_header(revision: str) -> tuple[tuple[bytes, bytes]]:
+    return ((b"x-zero-config-revision", revision.encode()),)
 
 
 def identify(scope: Any, *, agent_id: str, session_key: str, run_id: str) -> None:

@@ -22,16 +22,18 @@ class Notes:
     Attributes:
         request_id: Under which it is answered and logged.
         route: The path of the contract that it has come to; empty if it is none of them.
+        revision: The header that says which configuration it is answered by.
         identity: The headers that say what agent, session and run it is about.
         late: Returns headers that are known when the response begins.
         answer: What answers it behind the router, if the handler doesn't.
     """
 
-    __slots__ = ("answer", "identity", "late", "request_id", "route")
+    __slots__ = ("answer", "identity", "late", "request_id", "revision", "route")
 
     def __init__(self, request_id: bytes) -> None:
         self.request_id = request_id
         self.route = ""
+        self.revision: tuple[tuple[bytes, bytes], ...] = ()
         self.identity: tuple[tuple[bytes, bytes], ...] = ()
         self.late: Callable[[], Iterable[tuple[bytes, bytes]]] | None = None
         self.answer: Answering | None = None
