@@ -30,6 +30,7 @@ from app.http.guard import guard
 from app.http.health import Health
 from app.http.metrics import MetricsPage
 from app.http.model_list import ModelList
+from app.http.onward import Onward
 from app.http.session_changes import SessionChanges
 from app.http.session_list import SessionViews
 from app.http.session_transfer import SessionTransfer
@@ -111,7 +112,7 @@ class Gateway:
         contract = document.load()
         probes = (operation.path for operation in contract.operations if operation.public)
         self.admission = Admission(gateway.limits, probes)
-        app: ASGIApp = self._litestar(contract, enabled)
+        app: ASGIApp = Onward(self._litestar(contract, enabled))
         if gateway.http.cors.origins:
             methods = {operation.method for operation in contract.operations}
             app = CrossOrigin(app, gateway.http.cors, methods, lambda path: enabled or not belongs_to_api(path))

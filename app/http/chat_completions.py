@@ -19,6 +19,7 @@ from app.http.edge import add_headers, identify, note_revision, request_id_of
 from app.http.event_stream import EventStream
 from app.http.idempotency_key import idempotency_key
 from app.http.keyed_answers import KeyedAnswers
+from app.http.onward import answer_later
 from app.http.rate_limit_headers import rate_limit_headers
 from app.http.request_headers import RequestHeaders
 from app.http.response import send_response
@@ -81,13 +82,12 @@ class ChatCompletions:
             if key is not None:
                 await self._keyed.answer(key, job, body, scope, receive, send, settings.keepalive_seconds)
             elif request.stream:
-                del body, headers, request, target  # a stream may be open for long
-                await self._stream(job, scope, receive, send, settings.keepalive_seconds)
+                answer_later(scope, partial(self._stream, job, scope, settings.keepalive_seconds))
             else:
                 answer = await until_disconnect(receive, self._runs.execute(job), departure_of(scope))
                 await send_response(send, 200, await written_completion(job, answer), headers=_origin(answer))
         except ClientDisconnected:
-            _log.info("request %s: the client went away", request_id_of(scope))
+            _log_departure(scope)
 
     def stop_following(self) -> None:
         """Wait no more for runs of other processes."""
@@ -101,7 +101,7 @@ class ChatCompletions:
         """Stop the runs that go on without a client."""
         await self._keyed.close()
 
-    async def _stream(self, job: Job, scope: Scope, receive: Receive, send: Send, keepalive: float) -> None:
+    async def _stream(self, job: Job, scope: Scope, keepalive: float, receive: Receive, send: Send) -> None:
         stream = EventStream.to(job, send, keepalive)
         try:
             work = self._runs.execute(job, stream)
@@ -111,7 +111,7 @@ class ChatCompletions:
                 raise
             await stream.fail(error)
         except ClientDisconnected:
-            raise
+            _log_departure(scope)
         except Exception as error:
             if not stream.started:
                 raise
@@ -120,6 +120,10 @@ class ChatCompletions:
             await stream.fail(InternalError(request_id))
         finally:
             await stream.close()
+
+
+def _log_departure(scope: Scope) -> None:
+    _log.info("request %s: the client went away", request_id_of(scope))
 
 
 def _origin(answer: Answer) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ Pure, but for the clock. What the contract has a word for wins over what bears t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import time
 from typing import Any, Final
 
@@ -24,15 +25,13 @@ from app.runs.job import Job
 
 _encoder: Final = msgspec.json.Encoder()
 
+encode_choices: Final[Callable[[list[ChatCompletionChunkChoice]], bytes]] = _encoder.encode
+"""Return a chunk's choices alone as JSON."""
+
 
 def encode_chunk(chunk: CreateChatCompletionStreamResponse, extra: Extra | None) -> bytes:
     """Return a chunk of a stream as JSON."""
     return _encoder.encode(chunk if extra is None else _with(chunk, extra, "delta"))
-
-
-def encode_choices(choices: list[ChatCompletionChunkChoice]) -> bytes:
-    """Return a chunk's choices alone as JSON."""
-    return _encoder.encode(choices)
 
 
 def encode_large_chunk(chunk: CreateChatCompletionStreamResponse, extra: Extra | None) -> bytes:

@@ -15,14 +15,10 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.admission import Admission
+from app.http.notes import Notes
 from app.log import About, about
 from app.unique_id import unique_id
 
-_REQUEST_ID: Final = "zero.request_id"
-_IDENTITY: Final = "zero.identity"
-_LATE: Final = "zero.late_headers"
-_REVISION: Final = "zero.revision"
-_ROUTE: Final = "zero.route"
 _SANE: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
@@ -44,8 +40,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request_id = _incoming(scope["headers"]) or f"req_{unique_id()}".encode()
-        extra: dict[str, Any] = scope  # type: ignore[assignment]  # ASGI lets an application add keys of its own
-        extra[_REQUEST_ID] = request_id
+        notes = Notes.begun(scope, request_id)
         about.set(About(request_id.decode()))  # for the log; the server has a context for each request
 
         began = perf_counter()
@@ -56,9 +51,9 @@ class Edge:
                     *message["headers"],
                     (b"x-request-id", request_id),
                     (b"openai-processing-ms", b"%d" % round((perf_counter() - began) * 1000)),
-                    *extra.get(_REVISION, ()),
-                    *extra.get(_IDENTITY, ()),
-                    *(extra[_LATE]() if _LATE in extra else ()),
+                    *notes.revision,
+                    *notes.identity,
+                    *(notes.late() if notes.late is not None else ()),
                 ]
             await send(message)
 
@@ -67,24 +62,22 @@ class Edge:
 
 def request_id_of(scope: Any) -> str:
     """Return the id under which this request is answered and logged."""
-    request_id: bytes = scope.get(_REQUEST_ID, b"unknown")
-    return request_id.decode()
+    return Notes.of(scope).request_id.decode()
 
 
 def note_route(scope: Any, path: str) -> None:
     """Note which path of the contract a request has come to, as the contract writes it."""
-    scope[_ROUTE] = path
+    Notes.of(scope).route = path
 
 
 def route_of(scope: Any) -> str:
     """Return the path of the contract that a request has come to; empty if it is none of them."""
-    found: str = scope.get(_ROUTE, "")
-    return found
+    return Notes.of(scope).route
 
 
 def note_revision(scope: Any, revision: str) -> None:
     """Have every response to this request, errors included, say which configuration it was answered by."""
-    scope[_REVISION] = _revision_header(revision)
+    Notes.of(scope).revision = _revision_header(revision)
 
 
 @lru_cache(maxsize=4)
@@ -97,7 +90,7 @@ def identify(scope: Any, *, agent_id: str, session_key: str, run_id: str) -> Non
     told = about.get()
     if told is not None:
         told.run, told.session = run_id, session_key
-    scope[_IDENTITY] = (
+    Notes.of(scope).identity = (
         (b"x-zero-agent-id", agent_id.encode()),
         (b"x-zero-session-key", session_key.encode()),
         (b"x-zero-run-id", run_id.encode()),
@@ -106,7 +99,7 @@ def identify(scope: Any, *, agent_id: str, session_key: str, run_id: str) -> Non
 
 def add_headers(scope: Any, headers: Callable[[], Iterable[tuple[bytes, bytes]]]) -> None:
     """Have the response to this request, an error included, bring headers that are known when it begins."""
-    scope[_LATE] = headers
+    Notes.of(scope).late = headers
 
 
 def _incoming(headers: Any) -> bytes | None:

@@ -69,9 +69,14 @@ def http_exception_handler(
 
 def on_crash(request: HTTPRequest, error: Exception) -> Response[bytes]:
     """Answer a failure that nobody foresaw, and log it."""
-    request_id = request_id_of(request.scope)
+    return render(crash(request.scope, error))
+
+
+def crash(scope: Any, error: Exception) -> InternalError:
+    """Log a failure that nobody foresaw, and return what its client is told."""
+    request_id = request_id_of(scope)
     _log.error("request %s failed", request_id, exc_info=error)
-    return render(InternalError(request_id))
+    return InternalError(request_id)
 
 
 def belongs_to_api(path: str) -> bool:

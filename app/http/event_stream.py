@@ -7,8 +7,9 @@ section 3; what the SDKs trip over was measured in rivals-and-styles.md, part 4.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from time import time
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from litestar.types import Send
 from msgspec import UNSET
@@ -213,13 +214,18 @@ class EventStream:
             obfuscation=event.obfuscation if event.obfuscation is not None else UNSET,
         )
 
-    async def _flush(self, *, last: bool = False) -> None:
+    def _flush(self, *, last: bool = False) -> Coroutine[Any, Any, None]:
+        """Return what writes the buffer. No coroutine itself: that would be one more for each chunk."""
         if self._comment is not None:
-            await asyncio.wait({self._comment})
+            return self._flush_behind(self._comment, last=last)
         data = b"".join(self._buffer)
         self._buffer.clear()
         self._buffered = 0
-        await self._write(data, last=last)
+        return self._write(data, last=last)
+
+    async def _flush_behind(self, comment: asyncio.Task[None], *, last: bool) -> None:
+        await asyncio.wait({comment})
+        await self._flush(last=last)
 
     async def _write(self, data: bytes, *, last: bool = False) -> None:
         self._sending = True

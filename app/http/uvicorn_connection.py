@@ -46,6 +46,29 @@ _NOTHING, _HEAD, _BODY = range(3)
 class UvicornConnection(UvicornWire):
     """One connection."""
 
+    __slots__ = (
+        "_admission",
+        "_answered",
+        "_body_bytes",
+        "_deaf",
+        "_framing",
+        "_head_bytes",
+        "_last_words",
+        "_limits",
+        "_parted",
+        "_progress",
+        "_reading",
+        "_requests",
+        "_resuming",
+        "_running",
+        "_served",
+        "_shortest",
+        "_since",
+        "_timer",
+        "_unbodied",
+        "_unsent",
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._admission = admission_of(self.app)

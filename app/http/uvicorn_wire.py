@@ -24,6 +24,9 @@ T = TypeVar("T")
 class UvicornWire(HttpToolsProtocol):
     """One connection."""
 
+    # uvicorn's own attributes are 28. From the 31st on, each connection would have a dictionary of its own.
+    __slots__ = ("_departure",)
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.pipeline = cast("deque[Any]", _Queue())

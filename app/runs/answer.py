@@ -85,22 +85,18 @@ class Answer:
         Raises:
             EngineFailed: If the event is about a choice that nobody asked for.
         """
-        if event.usage is not None:
-            if counts(event.usage):
-                self.usage = event.usage
-            event.usage = None
-        if event.service_tier is not None:
-            self.service_tier = event.service_tier
-        if event.system_fingerprint is not None:
-            self.system_fingerprint = event.system_fingerprint
+        self._note(event)
         was_open = self._open
-        if event.extra is None:
-            event.choices = [chunk for chunk in event.choices if self._take(chunk)]
-        else:
+        if event.extra is not None:
             self._take_all(event, event.extra)
+        elif len(event.choices) != 1:
+            event.choices = [chunk for chunk in event.choices if self._take(chunk)]
+        elif not self._take(event.choices[0]):  # nearly every event has one
+            event.choices = []
         if not event.choices:
             return None
-        self._identify(event)
+        if self.service_tier is not None or self.system_fingerprint is not None:
+            self._identify(event)
         if self._silent:
             event.choices[:0] = self._silent
             self._silent.clear()
@@ -204,6 +200,17 @@ class Answer:
             return Message("assistant", msgspec.Raw(written(fields)))
         return Message.of("assistant", fields)
 
+    def _note(self, event: Event) -> None:
+        """Take in what an event says of the answer as a whole."""
+        if event.usage is not None:
+            if counts(event.usage):
+                self.usage = event.usage
+            event.usage = None
+        if event.service_tier is not None:
+            self.service_tier = event.service_tier
+        if event.system_fingerprint is not None:
+            self.system_fingerprint = event.system_fingerprint
+
     def _take_all(self, event: Event, extra: Extra) -> None:
         """Take the choices of an event that says something beside them."""
         if self._beside is None:
@@ -255,7 +262,7 @@ class Answer:
         if chunk.finish_reason is not None:
             self._open -= 1
             return True
-        return not _is_empty(delta) or bool(chunk.logprobs)
+        return bool(delta.content) or not _is_empty(delta) or bool(chunk.logprobs)
 
     def _begin(self, index: int) -> Choice:
         """Begin a choice, and silently those before it: openai-python's stream helper takes them in order only."""

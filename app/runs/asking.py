@@ -155,11 +155,15 @@ class Asking:
         try:
             seen = 0
             while True:
-                with blame:
-                    said = anext(steps, None)
+                try:
+                    said = steps.__anext__()
                     step = await (said if call is None else call.step(said))
-                if step is None:
+                except StopAsyncIteration:
                     break
+                except GatewayError:
+                    raise
+                except Exception as error:
+                    raise blame.failure_of(error) from error
                 seen += await self._take(step if isinstance(step, list) else [step], blame, answer, listener)
                 del step  # the last words needn't be kept while nothing is said
                 if seen >= _FAIRNESS:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Row, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.sessions.core_engine import AsyncConnection
 from app.sessions.message import Message, chained, digest
 from app.sessions.reset import is_mark
 from app.sessions.schema import messages, sessions

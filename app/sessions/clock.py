@@ -5,7 +5,8 @@ from __future__ import annotations
 from time import time
 
 from sqlalchemy import ColumnElement, Float, cast, extract, func, literal
-from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.sessions.core_engine import AsyncConnection
 
 
 def now(connection: AsyncConnection) -> ColumnElement[float]:

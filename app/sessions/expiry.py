@@ -10,9 +10,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from sqlalchemy import ColumnElement, delete, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.sessions import interrupted
+from app.sessions.core_engine import AsyncConnection
 from app.sessions.interruption import BegunRun, tell
 from app.sessions.news import FREE
 from app.sessions.owner import is_dead

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Table, and_, case, delete, func, or_, select, update
-from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
-from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.sessions.clock import now
+from app.sessions.core_engine import AsyncConnection
 from app.sessions.failures import Standing
 from app.sessions.schema import auth_failures
+
+if TYPE_CHECKING:  # one of them is of another database than this process's
+    from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+    from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+
+    _Insert = Callable[[Table], SqliteInsert | PostgresqlInsert]
 
 MAX_STANDINGS: Final = 10_000
 """Addresses that are told of at most, those that are locked out longest first."""
@@ -28,7 +32,6 @@ _LOCK: Final = 0x7A666C
 """The number of the advisory lock: rows are locked in no certain order, so one process at a time writes."""
 
 _Lend = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
-_Insert = Callable[[Table], SqliteInsert | PostgresqlInsert]
 _own = auth_failures.c
 
 

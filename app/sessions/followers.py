@@ -12,9 +12,9 @@ from time import monotonic
 from typing import Final, TypeAlias
 
 from sqlalchemy import case, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.sessions.clock import now
+from app.sessions.core_engine import AsyncConnection
 from app.sessions.owner import is_dead
 from app.sessions.schema import idempotency
 from app.sessions.store import StoreError

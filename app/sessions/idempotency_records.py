@@ -12,17 +12,15 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from sqlalchemy import Row, Select, Table, Update, and_, case, delete, func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
-from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 
 from app.log import logger
 from app.sessions.clock import now
+from app.sessions.core_engine import AsyncConnection
 from app.sessions.followers import Followers
 from app.sessions.idempotency import (
     MAX_BYTES,
@@ -41,6 +39,12 @@ from app.sessions.owner import is_dead, this_process
 from app.sessions.schema import idempotency, messages
 from app.sessions.store import StoreError
 
+if TYPE_CHECKING:  # one of them is of another database than this process's
+    from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+    from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+
+    _Insert = Callable[[Table], SqliteInsert | PostgresqlInsert]
+
 FAILURE_SECONDS: Final = 30.0
 """How long a failure is there for those who wait for it. The key is free at once."""
 PRUNE_RECORDS: Final = 64
@@ -49,7 +53,6 @@ PRUNE_SECONDS: Final = 60.0
 """The bounds are seen to whenever a process has kept so many answers, or bytes, since it last did, or so long ago."""
 
 _Lend = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
-_Insert = Callable[[Table], SqliteInsert | PostgresqlInsert]
 _log = logger("zero.sessions")
 _own = idempotency.c
 

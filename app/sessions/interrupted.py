@@ -7,8 +7,8 @@ from time import time
 from typing import Final
 
 from sqlalchemy import ColumnElement, Delete, delete, insert, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.sessions.core_engine import AsyncConnection
 from app.sessions.interruption import BegunRun, InterruptedRun
 from app.sessions.schema import interrupted_runs, messages
 

@@ -12,8 +12,8 @@ from string import Template
 from typing import Final
 
 from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.sessions.core_engine import AsyncConnection
 from app.sessions.key_uses import KeyStanding
 from app.sessions.migrations import SCHEMA
 

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, DateTime, Interval, Select, bindparam, case, delete, func, insert, literal, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 
+from app.sessions.core_engine import AsyncConnection
 from app.sessions.expiry import EXPIRED
 from app.sessions.news import FREE
 from app.sessions.schema import turns

@@ -13,12 +13,12 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Connection, NullPool, Table, select
 from sqlalchemy.dialects.postgresql import Insert, insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.errors import RunAborted
 from app.sessions import schema
 from app.sessions.addition import Addition
 from app.sessions.appending import APPEND, appending
+from app.sessions.core_engine import AsyncConnection, AsyncEngine, create_async_engine
 from app.sessions.key_ledger import PostgresqlKeyLedger
 from app.sessions.lending import check_when_lent
 from app.sessions.migrations import SCHEMA, migrate

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -18,7 +19,6 @@ from sqlalchemy import (
     String,
     Table,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
 _TEXT: Final = String().with_variant(String(collation="C"), "postgresql")
 """Compared byte by byte, on PostgreSQL too: the order of keys must not depend on where a database was made."""
@@ -116,8 +116,9 @@ key_uses: Final = Table(
     # When the key will have all of its requests again, and all of its tokens; in seconds since 1970.
     Column("requests_until", Float, nullable=False),
     Column("tokens_until", Float, nullable=False),
-    # Its runs under way that hold a place, each with when its lease ends.
-    Column("running", JSONB, nullable=False),
+    # Its runs under way that hold a place, each with when its lease ends. JSONB, to be exact, of which only the
+    # statements need to know: its type comes with the whole of PostgreSQL's dialect.
+    Column("running", JSON, nullable=False),
 )
 """What API keys have used."""
 

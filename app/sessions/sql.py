@@ -10,14 +10,11 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from time import time
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
-from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
-from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.large.aside import LARGE, aside_if
 from app.sessions import interrupted, schema
@@ -25,6 +22,7 @@ from app.sessions.addition import Addition, rows_of
 from app.sessions.archive import SessionArchive
 from app.sessions.audit import audited
 from app.sessions.branch import beyond, ends
+from app.sessions.core_engine import AsyncConnection, AsyncEngine
 from app.sessions.failure_ledger import SqlFailureLedger
 from app.sessions.history import History
 from app.sessions.idempotency_records import SqlRecords, forgotten_answers, noted
@@ -36,6 +34,10 @@ from app.sessions.remembered import MOST_OF_ONE, RememberedHistories
 from app.sessions.sql_archive import SqlArchive
 from app.sessions.sql_summaries import SqlSummaries, forgotten_summaries
 from app.sessions.store import Excerpt, SessionConflict, SessionRecord, StoredMessage, StoreError, Verification
+
+if TYPE_CHECKING:  # one of them is of another database than this process's
+    from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+    from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
 _ROWS_PER_STATEMENT: Final = 100
 """Both databases bound the parameters of a statement: SQLite 32,766, PostgreSQL 65,535. It is made on the event loop,

@@ -8,13 +8,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from time import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from sqlalchemy import ColumnElement, Row, Table, func, literal, select, true, update
-from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
-from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.sessions.archive import (
     ArchivedMessage,
@@ -27,9 +24,16 @@ from app.sessions.archive import (
     in_order,
     leads_to,
 )
+from app.sessions.core_engine import AsyncConnection
 from app.sessions.reset import is_mark
 from app.sessions.schema import messages, sessions
 from app.sessions.store import SessionRecord
+
+if TYPE_CHECKING:  # one of them is of another database than this process's
+    from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+    from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+
+    Insert = Callable[[Table], SqliteInsert | PostgresqlInsert]
 
 _ROWS_PER_STATEMENT: Final = 500
 _RECORD = (sessions.c.key, sessions.c.agent_id, sessions.c.created_at, sessions.c.updated_at)
@@ -46,7 +50,6 @@ _MESSAGE = (
 _Row = Row[*tuple[Any, ...]]
 
 Lend = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
-Insert = Callable[[Table], SqliteInsert | PostgresqlInsert]
 Guard = Callable[[AsyncConnection, str, int], Awaitable[None]]
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Delete, Table, delete, literal, select
-from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
-from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.sessions.core_engine import AsyncConnection
 from app.sessions.schema import sessions, summaries
 from app.sessions.summary import KEPT, Summary
 
+if TYPE_CHECKING:  # one of them is of another database than this process's
+    from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+    from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+
+    _Insert = Callable[[Table], SqliteInsert | PostgresqlInsert]
+
 _Lend = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
-_Insert = Callable[[Table], SqliteInsert | PostgresqlInsert]
 _own = summaries.c
 
 

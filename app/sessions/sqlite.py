@@ -14,9 +14,9 @@ from typing import Any, Final, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects.sqlite import Insert, insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.sessions import interrupted, schema
+from app.sessions.core_engine import AsyncConnection, AsyncEngine, create_async_engine
 from app.sessions.interruption import BegunRun, tell
 from app.sessions.journal import AbandonedJournals, RunJournal
 from app.sessions.migrations import migrate

@@ -18,11 +18,11 @@ from typing import Any, Final, Literal, TypeVar
 from weakref import WeakValueDictionary
 
 from sqlalchemy import case, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import RateLimited, RunAborted
 from app.log import logger
 from app.sessions.broom import Broom
+from app.sessions.core_engine import AsyncConnection
 from app.sessions.expiry import EXPIRED, Lend, remove
 from app.sessions.interrupted import plain
 from app.sessions.interruption import BegunRun, tell

@@ -63,7 +63,7 @@ class Played:
                 if chunks.over:
                     break
                 chunks.feed(piece)
-                while chunks.ready:
+                while chunks.waiting:
                     yield chunks.batch()
         except UpstreamErrorEvent as problem:
             raise failure_of_error("played", 0, problem.fields) from problem

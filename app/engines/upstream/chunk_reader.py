@@ -22,27 +22,23 @@ class ChunkReader:
     """Reads one stream.
 
     Attributes:
+        waiting: The data of what has come and wasn't handed out.
         done: Whether ``[DONE]`` has been read, behind which there is nothing.
         over: Whether nothing can come any more, with or without that.
     """
 
-    __slots__ = ("_data", "_waiting", "done", "over")
+    __slots__ = ("_data", "done", "over", "waiting")
 
     def __init__(self) -> None:
         self._data = SSEReader()
-        self._waiting: list[bytes] = []
+        self.waiting: list[bytes] = []
         self.done = False
         self.over = False
 
     @property
-    def ready(self) -> bool:
-        """Whether there is something for ``batch``."""
-        return bool(self._waiting)
-
-    @property
     def is_large(self) -> bool:
         """Whether what comes next is for ``large`` instead of ``batch``."""
-        return bool(self._waiting) and len(self._waiting[0]) > LARGE
+        return bool(self.waiting) and len(self.waiting[0]) > LARGE
 
     def feed(self, data: bytes) -> None:
         """Take in what one read has brought; no bytes mean that the stream has ended.
@@ -51,7 +47,7 @@ class ChunkReader:
             EngineFailed: If an event is too long.
         """
         self.over = not data
-        self._waiting += self._data.feed(data) if data else self._data.end()
+        self.waiting += self._data.feed(data) if data else self._data.end()
 
     async def large(self) -> list[Event]:
         """Return the next event, which is large, decoded beside the event loop; it says whether more are ready.
@@ -60,8 +56,8 @@ class ChunkReader:
             UpstreamErrorEvent: If it is an error object.
             EngineFailed: If it is no chunk at all.
         """
-        event = await event_of(self._waiting.pop(0), whole=False)
-        event.more = bool(self._waiting)
+        event = await event_of(self.waiting.pop(0), whole=False)
+        event.more = bool(self.waiting)
         return [event]
 
     def batch(self) -> list[Event]:
@@ -72,26 +68,26 @@ class ChunkReader:
             UpstreamErrorEvent: If the first of them is an error object.
             EngineFailed: If it is no chunk at all.
         """
-        waiting = self._waiting[:AT_ONCE]
-        self._waiting = self._waiting[AT_ONCE:]
+        waiting = self.waiting[:AT_ONCE]
+        self.waiting = self.waiting[AT_ONCE:]
         events: list[Event] = []
         for at, item in enumerate(waiting):
             if item == _DONE:
                 self.done = self.over = True
-                self._waiting = []
+                self.waiting = []
                 break
             if len(item) > LARGE:
-                self._waiting = waiting[at:] + self._waiting
+                self.waiting = waiting[at:] + self.waiting
                 break
             try:
                 event = event_of_chunk(item)
             except (UpstreamErrorEvent, EngineFailed):
                 if not events:
                     raise
-                self._waiting = [item]  # what came before it counts, and comes first
+                self.waiting = [item]  # what came before it counts, and comes first
                 break
             event.more = True
             events.append(event)
         if events:
-            events[-1].more = self.done or bool(self._waiting)
+            events[-1].more = self.done or bool(self.waiting)
         return events

@@ -139,10 +139,11 @@ class UpstreamEngine:
                     chunks = ChunkReader()
                     while not chunks.over:
                         chunks.feed(await body.read())
-                        while chunks.ready:
+                        while chunks.waiting:
                             batch = await chunks.large() if chunks.is_large else chunks.batch()
                             visit.works()
                             yield batch
+                            del batch  # the last words needn't be kept while nothing is said
                     visit.succeeded()
                     if chunks.done:
                         await _to_the_end(response)

@@ -25,7 +25,7 @@ def spoken(*words: str) -> bytes:
 def batches(reader: ChunkReader) -> list[list[Event]]:
     """Return all that is ready."""
     ready = []
-    while reader.ready:
+    while reader.waiting:
         ready.append(reader.batch())
     return ready
 
@@ -86,7 +86,7 @@ def test_what_was_said_before_a_failure_comes_first(wrong: bytes, failure: type[
     reader.feed(spoken("a", "b") + b"data: " + wrong + b"\n\n" + spoken("never"))
 
     assert ["a", "b"] == words(reader.batch())
-    assert reader.ready
+    assert reader.waiting
     with pytest.raises(failure):
         reader.batch()
 
@@ -95,7 +95,7 @@ def test_an_end_without_a_blank_line() -> None:
     """A stream that ends in the middle of its last line break has still said its last event."""
     reader = ChunkReader()
     reader.feed(spoken("a").rstrip(b"\n"))
-    assert not reader.ready
+    assert not reader.waiting
     reader.feed(b"")
 
     assert ["a"] == words(reader.batch())

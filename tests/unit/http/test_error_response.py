@@ -38,11 +38,13 @@ from app.errors import (
     UnsupportedParameter,
 )
 from app.http.error_response import belongs_to_api, error_body, http_exception_handler, on_crash, render
+from app.http.notes import Notes
 
 
 def request(path: str = "/v1/x", method: str = "GET") -> Request[Any, Any, Any]:
     """Return a request as Litestar hands it to an exception handler."""
-    scope: Any = {"type": "http", "path": path, "method": method, "headers": [], "zero.request_id": b"req_1"}
+    scope: Any = {"type": "http", "path": path, "method": method, "headers": []}
+    Notes.begun(scope, b"req_1")
     return Request(scope)
 
 
