@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from time import perf_counter
 from typing import Final
 
@@ -123,6 +124,14 @@ class Metrics:
         self._streams = self._gauge("zero_open_streams", "Streams to clients that are open.", "protocol")
         if not self._shared:
             ProcessCollector(registry=own)
+        # To find a series by its labels takes the library longer than to count in it.
+        self._requests_of = cache(self._requests.labels)
+        self._overhead_of = cache(self._overhead.labels)
+        self._runs_of = cache(self._runs.labels)
+        self._run_seconds_of = cache(self._run_seconds.labels)
+        self._first_of = cache(self._first.labels)
+        self._tokens_of = cache(self._tokens.labels)
+        self._calls_of = cache(self._calls.labels)
 
     def _gauge(self, name: str, words: str, *labels: str) -> Gauge:
         return Gauge(name, words, labels, registry=self.registry, multiprocess_mode="livesum")
@@ -130,29 +139,28 @@ class Metrics:
     def request_over(self, request: RequestFacts) -> None:
         """See ``Sink``. A client that left before it was answered has the status 499, as nginx calls it."""
         seconds = request.seconds
-        self._requests.labels(request.method, request.route, str(request.status or 499)).observe(seconds)
+        self._requests_of(request.method, request.route, str(request.status or 499)).observe(seconds)
         overhead = request.overhead(seconds)
         if overhead is not None:
-            self._overhead.labels(request.route).observe(overhead)
+            self._overhead_of(request.route).observe(overhead)
 
     def run_over(self, run: RunFacts) -> None:
         """See ``Sink``."""
         agent = run.job.target.agent.id
-        self._runs.labels(agent, run.outcome).inc()
-        self._run_seconds.labels(_CHAT, agent, run.outcome).observe(perf_counter() - run.began)
+        self._runs_of(agent, run.outcome).inc()
+        self._run_seconds_of(_CHAT, agent, run.outcome).observe(perf_counter() - run.began)
         if run.first_chunk is not None:
-            self._first.labels(_CHAT, agent).observe(run.first_chunk - run.began)
+            self._first_of(_CHAT, agent).observe(run.first_chunk - run.began)
         answer = run.answer
         if answer is not None and answer.usage is not None and not answer.replayed:
-            model = answer.model
-            labels = (_CHAT, model.provider, model.model) if model is not None else (_CHAT, "", "")
-            self._tokens.labels(*labels, agent, "input").observe(answer.usage.prompt_tokens)
-            self._tokens.labels(*labels, agent, "output").observe(answer.usage.completion_tokens)
+            provider, model = (answer.model.provider, answer.model.model) if answer.model is not None else ("", "")
+            self._tokens_of(_CHAT, provider, model, agent, "input").observe(answer.usage.prompt_tokens)
+            self._tokens_of(_CHAT, provider, model, agent, "output").observe(answer.usage.completion_tokens)
 
     def call_over(self, call: CallFacts) -> None:
         """See ``Sink``."""
         model = call.model
-        self._calls.labels(_CHAT, model.provider, model.model, call.error_type).observe(perf_counter() - call.began)
+        self._calls_of(_CHAT, model.provider, model.model, call.error_type).observe(perf_counter() - call.began)
         if call.upstream_failed:
             self._errors.labels(model.provider, call.error_type).inc()
 

@@ -15,6 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     # Whoever has something to say in the log may know this one.
     "log": set(),
+    "log_stream": set(),
     "unique_id": set(),
     "large": set(),
     # What an agent may put into `params` is what the contract lets a request say.
@@ -29,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "http": {"config", "contract", "errors", "large", "routing", "runs", "security", "sessions", "unique_id"},
     "ws": {"config", "contract", "errors", "large", "routing", "runs", "security", "sessions"},
     # It watches requests and runs, and nobody but the application knows of it.
-    "telemetry": {"config", "errors", "http.edge", "runs"},
+    "telemetry": {"config", "errors", "http.edge", "log_stream", "runs"},
     "machinery": {"config", "engines", "runs", "sessions"},
     "application": {
         "config",
@@ -57,6 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "engines",
         "errors",
         "http.uvicorn_connection",
+        "log_stream",
         "machinery",
         "routing",
         "runs",
