@@ -18,7 +18,7 @@ from app.errors import AuthenticationFailed, EndpointDisabled, MetricsDisabled, 
 from app.http.caller import note_caller
 from app.http.edge import note_route
 from app.http.error_response import belongs_to_api
-from app.http.request_headers import RequestHeaders
+from app.http.request_headers import RequestHeaders, leave_headers
 from app.security.authenticator import Authenticator
 
 METRICS: Final = "/metrics"
@@ -60,6 +60,7 @@ def guard(
         if operation.public or (path == METRICS and watched.public):
             return
         headers = RequestHeaders(scope["headers"])
+        leave_headers(scope, headers)
         peer, server = scope.get("client"), scope.get("server")
         key = authenticator.check(
             headers.all(b"authorization"),

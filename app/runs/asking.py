@@ -155,9 +155,12 @@ class Asking:
         try:
             seen = 0
             while True:
+                if call is not None:
+                    call.listens()
                 with blame:
-                    said = anext(steps, None)
-                    step = await (said if call is None else call.step(said))
+                    step = await anext(steps, None)
+                if call is not None:
+                    call.heard()
                 if step is None:
                     break
                 seen += await self._take(step if isinstance(step, list) else [step], blame, answer, listener)

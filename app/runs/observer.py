@@ -21,8 +21,12 @@ T = TypeVar("T")
 class EngineWatch(Protocol):
     """Watches an engine answer once."""
 
-    async def step(self, waiting: Awaitable[T]) -> T:
-        """Wait for what the engine says next."""
+    def listens(self) -> None:
+        """Take note that the engine is waited for."""
+        ...
+
+    def heard(self) -> None:
+        """Take note that it has said something, or that all is said. If it fails instead, ``failed`` is told."""
         ...
 
     def done(self, answer: Answer) -> None:

@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "log_stream": set(),
     "unique_id": set(),
     "large": set(),
+    "time_limit": set(),
     # What an agent may put into `params` is what the contract lets a request say.
     "config": {"contract.models"},
     "contract": {"errors", "large"},
@@ -25,8 +26,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sessions": {"errors", "large"},
     "routing": {"config", "errors", "unique_id"},
     # A turn is what a run hands to an engine, an event what it gets back: the protocol between the two lies in runs.
-    "runs": {"config", "contract", "engines.engine", "errors", "large", "routing", "sessions", "unique_id"},
-    "engines": {"config", "contract", "errors", "large", "runs.event", "runs.turn", "sessions.message"},
+    "runs": {
+        "config",
+        "contract",
+        "engines.engine",
+        "errors",
+        "large",
+        "routing",
+        "sessions",
+        "time_limit",
+        "unique_id",
+    },
+    "engines": {"config", "contract", "errors", "large", "runs.event", "runs.turn", "sessions.message", "time_limit"},
     "http": {"config", "contract", "errors", "large", "routing", "runs", "security", "sessions", "unique_id"},
     "ws": {"config", "contract", "errors", "large", "routing", "runs", "security", "sessions"},
     # It watches requests and runs, and nobody but the application knows of it.

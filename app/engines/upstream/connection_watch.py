@@ -43,8 +43,15 @@ class ConnectionWatch:
                 (``SocketTimeoutError``).
             EngineFailed: If it is too much.
         """
-        self._waiting_since = self._loop.time()
-        data = await self._response.content.readany()
+        content = self._response.content
+        if content.is_eof():  # there is nothing to wait for: a short answer comes together with its head
+            data = await content.readany()
+            self._allowance.heard(self._response, len(data))
+            return data
+        since = self._waiting_since = self._loop.time()
+        if self._timer is None:
+            self._set_timer(since)
+        data = await content.readany()
         self._waiting_since = None
         begins = not self._allowance.begun
         self._allowance.heard(self._response, len(data))
@@ -60,7 +67,6 @@ class ConnectionWatch:
                 self._cut_off()
             else:
                 self._closed.add_done_callback(self._cut_off)
-        self._set_timer(self._loop.time())
         return self
 
     async def __aexit__(self, *_: object) -> None:
