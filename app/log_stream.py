@@ -58,8 +58,12 @@ class LogStream(logging.StreamHandler[TextIO]):
             self._due = True
             loop = get_running_loop()
             now = loop.time()
-            loop.call_at(max(self._next, now), self._write)
-            self._next = max(self._next, now) + APART_SECONDS
+            if self._next > now:
+                loop.call_at(self._next, self._write)
+            else:
+                loop.call_soon(self._write)
+                self._next = now
+            self._next += APART_SECONDS
 
     def flush(self) -> None:
         """Write what is still to be written."""
