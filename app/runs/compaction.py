@@ -24,6 +24,7 @@ from app.runs.past import Past
 from app.runs.sizing import Conversation
 from app.runs.summariser import Drive, Summariser
 from app.runs.summary_prompt import section_tokens, with_section
+from app.sessions.history import Spoken
 from app.sessions.message import Message
 from app.sessions.store import StoreError
 from app.sessions.summary import SessionSummaries, Summary
@@ -128,14 +129,16 @@ class Compaction:
     def _plan(self, past: Past, conversation: Conversation, known: Sequence[Summary], room: int, largest: int) -> _Plan:
         ids = past.ids(conversation.history)
         usable = [(known[place], told) for place, told in places(ids, [summary.upto for summary in known])]
+        history = conversation.history
         rule = CompactionRule(
             conversation.system,
-            conversation.history,
+            history,
             conversation.new,
             room,
             largest,
             pinned_turns=self._settings().pinned_turns,
             cost=self._cost,
+            totals=history.totals("tokens") if isinstance(history, Spoken) else None,
         )
         fits = rule.with_one_of([(told, section_tokens(summary.text)) for summary, told in usable])
         wanted = rule.anew() if fits is None else None

@@ -6,7 +6,8 @@ takes so much with it that the next turns can do without another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 import msgspec
@@ -14,14 +15,16 @@ import msgspec
 from app.runs.context_window import (
     RESULTS,
     Cost,
+    Costs,
+    begins_step,
     begins_turn,
-    fitting,
     last_step,
     pinned_end,
     turns,
     turns_back,
 )
 from app.sessions.message import Message
+from app.sessions.totals import Totals
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -53,6 +56,7 @@ class CompactionRule:
         largest: How many tokens a summary may have.
         pinned_turns: How many of the first turns stay, as long as they take up no more than half of history's room.
         cost: Returns a message's tokens.
+        totals: What is known of the history's costs; remembers what is found out.
     """
 
     def __init__(
@@ -65,15 +69,16 @@ class CompactionRule:
         *,
         pinned_turns: int,
         cost: Cost,
+        totals: Totals | None = None,
     ) -> None:
         self._history = history
-        self._cost = cost
+        self._costs = costs = Costs(history, cost, totals)
         self._largest = largest
         self._end = last_step(history) if new and new[0].role in RESULTS else len(history)
-        free = room - self._sum((*system, *new, *history[self._end :]))
+        free = room - sum(map(cost, (*system, *new))) - costs.between(self._end, len(history))
         first = list(islice(turns(history, 0, self._end), pinned_turns + 1))
         self._pinned = pinned_end(history, first, (free - largest) // 2, cost) if first else 0
-        self._free = free - self._sum(history[: self._pinned])
+        self._free = free - costs.between(0, self._pinned)
 
     def with_one_of(self, summaries: Sequence[tuple[int, int]]) -> tuple[int, Cut] | None:
         """Choose among summaries the one that leaves most as it was said.
@@ -90,7 +95,7 @@ class CompactionRule:
             told, tokens = summaries[place]
             if not self._pinned < told <= self._end:
                 continue
-            tail += self._sum(self._history[told:at])
+            tail += self._costs.between(told, at)
             at = told
             if tail + tokens > self._free:
                 break  # and so do those behind which there is more
@@ -105,29 +110,28 @@ class CompactionRule:
         room = self._free - self._largest
         if self._end <= self._pinned or room < 0:
             return None
-        starts = list(turns_back(self._history, self._end, self._pinned))
-        tail = self._last(starts, room)
+        tail = self._last(begins_turn, self._pinned, room)
         if tail == self._end:
-            words = self._said(starts[0], self._end)
-            back = [
-                at for at in reversed(range(words[1], self._end)) if at == 0 or self._history[at].role not in RESULTS
-            ]
-            tail = self._last(back, room - self._sum(self._history[slice(*words)]))
+            words = self._said(next(turns_back(self._history, self._end, self._pinned)), self._end)
+            tail = self._last(begins_step, words[1], room - self._costs.between(*words))
         if tail <= self._pinned:
             return None
-        return self._cut(tail, room - self._sum(self._history[tail : self._end]))
+        return self._cut(tail, room - self._costs.between(tail, self._end))
 
-    def _last(self, starts: Sequence[int], room: int) -> int:
-        """Return the first of ``starts`` (the last one first) from which what follows fits into half of the room.
+    def _last(self, begins: Callable[[Sequence[Message], int], bool], first: int, room: int) -> int:
+        """Return the first place of those that ``begins`` says from which what follows fits into half of the room.
 
-        If not even the last one does, it may have all of the room.
+        If there is none, it is the last such place, if what follows fits into all of the room, and else the end.
         """
-        begin = fitting(self._history, starts, self._end, room // 2, self._cost)
-        return begin if begin < self._end else fitting(self._history, starts[:1], self._end, room, self._cost)
+        begin = self._costs.fitting(partial(begins, self._history), first, self._end, room // 2)
+        if begin < self._end:
+            return begin
+        last = next((at for at in reversed(range(first, self._end)) if begins(self._history, at)), self._end)
+        return last if self._costs.between(last, self._end) <= room else self._end
 
     def _cut(self, tail: int, spare: int) -> Cut:
         words = self._words(tail)
-        return Cut(self._pinned, words if self._sum(self._history[slice(*words)]) <= spare else (tail, tail), tail)
+        return Cut(self._pinned, words if self._costs.between(*words) <= spare else (tail, tail), tail)
 
     def _words(self, at: int) -> tuple[int, int]:
         """Return the user's words of the turn in whose middle a place is."""
@@ -137,9 +141,6 @@ class CompactionRule:
 
     def _said(self, turn: int, stop: int) -> tuple[int, int]:
         return turn, next((end for end in range(turn, stop) if self._history[end].role != "user"), stop)
-
-    def _sum(self, messages: Sequence[Message]) -> int:
-        return sum(map(self._cost, messages))
 
 
 def places(ids: Sequence[str], wanted: Sequence[str]) -> Iterator[tuple[int, int]]:

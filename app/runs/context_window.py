@@ -5,13 +5,15 @@ Pure functions over messages and what each costs. The rule for users, with a pic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice, pairwise
 from typing import Final
 
 from app.config import Window
 from app.sessions.history import Spoken
 from app.sessions.message import Message
+from app.sessions.totals import Totals
 
 Cost = Callable[[Message], int]
 """Returns a message's tokens; asked for no more messages than can matter."""
@@ -45,6 +47,7 @@ def fit(
     *,
     pinned_turns: int = 1,
     cost: Cost,
+    totals: Totals | None = None,
 ) -> tuple[Message, ...]:
     """Return the conversation without as much of its history as doesn't fit.
 
@@ -59,20 +62,53 @@ def fit(
         budget_tokens: How many tokens there is room for.
         pinned_turns: How many of the first turns stay as long as they take up no more than half of history's room.
         cost: Returns a message's tokens.
+        totals: What is known of the history's costs; remembers what is found out.
     """
+    costs = Costs(history, cost, totals)
     end = last_step(history) if new and new[0].role in RESULTS else len(history)
-    room = budget_tokens - sum(cost(message) for message in (*system, *new, *history[end:]))
-    begin = fitting(history, turns_back(history, end), end, room, cost)
+    room = budget_tokens - sum(map(cost, (*system, *new))) - costs.between(end, len(history))
+    begin = costs.fitting(partial(begins_turn, history), 0, end, room)
     if begin == 0:
         return (*system, *history, *new)
     pinned = pinned_end(history, list(islice(turns(history, 0, end), pinned_turns + 1)), room // 2, cost)
-    room -= sum(cost(message) for message in history[:pinned])
-    begin = fitting(history, turns_back(history, end, pinned), end, room, cost)
+    room -= costs.between(0, pinned)
+    begin = costs.fitting(partial(begins_turn, history), pinned, end, room)
     if begin < end:
         kept = history[_steady(history, pinned, begin, end, budget_tokens) :]
     else:
-        kept = [*_end_of_turn(history, next(turns_back(history, end)), end, room, cost), *history[end:]]
+        kept = [*_end_of_turn(history, next(turns_back(history, end)), end, room, costs), *history[end:]]
     return (*system, *history[:pinned], *kept, *new)
+
+
+class Costs:
+    """What the messages of a history cost together.
+
+    Args:
+        history: The history.
+        cost: Returns a message's tokens.
+        totals: What is known of that already; remembers what is found out.
+    """
+
+    def __init__(self, history: Sequence[Message], cost: Cost, totals: Totals | None = None) -> None:
+        self._history = history
+        self._cost = cost
+        self._totals = Totals() if totals is None else totals
+
+    def between(self, begin: int, end: int) -> int:
+        """Return what the messages between two places cost."""
+        return self._totals.between(self._history, begin, end, self._cost)
+
+    def fitting(self, begins: Callable[[int], bool], begin: int, end: int, room: int) -> int:
+        """Return the first place of those that ``begins`` says from which on everything up to ``end`` fits, or ``end``.
+
+        Args:
+            begins: Tells whether something begins at a place.
+            begin: The first place that may be it.
+            end: What is behind isn't counted.
+            room: How many tokens there is room for.
+        """
+        earliest = self._totals.fitting(self._history, begin, end, room, self._cost)
+        return next((at for at in range(earliest, end) if begins(at)), end)
 
 
 def last_step(history: Sequence[Message]) -> int:
@@ -98,18 +134,6 @@ def turns_back(history: Sequence[Message], end: int, begin: int = 0) -> Iterator
         if not at or (role == "user" and before != "user"):
             yield at
         role = before
-
-
-def fitting(history: Sequence[Message], starts: Iterable[int], end: int, room: int, cost: Cost) -> int:
-    """Return the first of ``starts`` (the last one first) from which on everything up to ``end`` fits, or ``end``."""
-    begin = end
-    for start in starts:
-        for message in history[start:begin]:
-            room -= cost(message)
-            if room < 0:
-                return begin
-        begin = start
-    return begin
 
 
 def pinned_end(history: Sequence[Message], starts: Sequence[int], room: int, cost: Cost) -> int:
@@ -138,13 +162,17 @@ def _steady(history: Sequence[Message], first: int, begin: int, end: int, budget
     return begin
 
 
-def _end_of_turn(history: Sequence[Message], turn: int, end: int, room: int, cost: Cost) -> Sequence[Message]:
+def begins_step(history: Sequence[Message], at: int) -> bool:
+    """Tell whether a step begins at a place: anything but a tool's result, or the first message."""
+    return at == 0 or history[at].role not in RESULTS
+
+
+def _end_of_turn(history: Sequence[Message], turn: int, end: int, room: int, costs: Costs) -> Sequence[Message]:
     """Return of one turn the user's words and the last steps, as far as they fit; nothing if the words don't."""
-    steps = (at for at in range(turn, end) if history[at].role not in RESULTS or at == 0)
+    steps = (at for at in range(turn, end) if begins_step(history, at))
     words = next((at for at in steps if history[at].role != "user"), end)
-    room -= sum(cost(message) for message in history[turn:words])
+    room -= costs.between(turn, words)
     if room < 0:
         return ()
-    back = (at for at in reversed(range(words, end)) if history[at].role not in RESULTS or at == 0)
-    begin = fitting(history, back, end, room, cost)
+    begin = costs.fitting(partial(begins_step, history), words, end, room)
     return (*history[turn:words], *history[begin:end])

@@ -9,8 +9,9 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import chain
-from operator import is_
+from itertools import chain, compress, islice
+from itertools import count as numbers
+from operator import is_, is_not
 from threading import Lock
 from typing import Any, Final
 
@@ -29,8 +30,6 @@ AT_ONCE_MESSAGES: Final = 1_000
 AT_ONCE_BYTES: Final = 128 * 1024
 AT_ONCE_NEW_BYTES: Final = 2 * 1024
 """What is looked at, and of it counted for the first time, without a thread: some two milliseconds at most."""
-_MOST: Final = 8
-"""Bytes that a token has at most in all but odd texts: a longer history isn't counted as a whole."""
 _DESCRIBED: Final = ("tools", "functions", "response_format")
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 
@@ -136,20 +135,18 @@ class Sizing:
     def words_in(self, conversation: Conversation, told: Sequence[Message]) -> int:
         """Count the tokens of what a model was told, files as nothing. Any thread may call this.
 
-        Of a history that was told as a whole, only what has come since the last time: it knows what it was until then.
+        Of a history's last messages, only what has come since the last time: it knows what they were until then.
         """
 
         def words(message: Message) -> int:
             return self._once(bytes(message.raw), partial(measured, message)).words
 
         history = conversation.history
-        if (
-            isinstance(history, Spoken)
-            and conversation.is_all_in(told)
-            and all(map(is_, told, conversation.messages))  # a summary may stand for as many as were left out
-        ):
-            return history.sum("words", words) + sum(map(words, (*conversation.system, *conversation.new)))
-        return sum(map(words, told))
+        if not isinstance(history, Spoken) or (kept := _kept(conversation, told)) is None:
+            return sum(map(words, told))
+        pinned, tail = kept
+        others = sum(map(words, (*conversation.system, *history[:pinned], *conversation.new)))
+        return others + history.totals("words").since(history, tail, words)
 
     def _once(self, raw: bytes, counting: Callable[[], Size], at_once: _AtOnce | None = None) -> Size:
         if at_once is not None:
@@ -177,24 +174,13 @@ class Sizing:
         at_once: _AtOnce | None = None,
     ) -> tuple[Message, ...]:
         room -= self._described(described, at_once)
-        known: dict[int, int] = {}
 
         def cost(message: Message) -> int:
-            # The rule looks at most messages twice; the conversation keeps them, so that none's id becomes another's.
-            place = id(message)
-            found = known.get(place)
-            if found is None:
-                found = known[place] = self._once(bytes(message.raw), partial(measured, message), at_once).tokens
-            return found
+            return self._once(bytes(message.raw), partial(measured, message), at_once).tokens
 
-        if isinstance(history := conversation.history, Spoken) and history.bytes_before(len(history)) < _MOST * room:
-            # Where nothing is left out, nobody needs to know what each message is.
-            all_of_it = history.sum("tokens", cost) + sum(map(cost, (*conversation.system, *conversation.new)))
-            if all_of_it <= room:
-                return conversation.messages
-        return fit(
-            conversation.system, conversation.history, conversation.new, room, pinned_turns=pinned_turns, cost=cost
-        )
+        system, history, new = conversation.system, conversation.history, conversation.new
+        totals = history.totals("tokens") if isinstance(history, Spoken) else None
+        return fit(system, history, new, room, pinned_turns=pinned_turns, cost=cost, totals=totals)
 
     def _described(self, texts: Sequence[bytes], at_once: _AtOnce | None = None) -> int:
         return sum(self._once(text, partial(_words, text), at_once).words for text in texts)
@@ -207,6 +193,22 @@ class Sizing:
         return less if len(less) < len(told) else None
 
 
+def _kept(conversation: Conversation, told: Sequence[Message]) -> tuple[int, int] | None:
+    """Return how many of a history's first messages a model was told, and from where on the last ones.
+
+    ``None`` if it was told something else: a summary, say, or a turn without its first steps.
+    """
+    system, history, new = conversation.system, conversation.history, conversation.new
+    middle = told[len(system) : len(told) - len(new)]
+    if len(told) < len(system) + len(new) or len(middle) > len(history):
+        return None
+    differing = compress(numbers(), map(is_not, middle, history))
+    pinned = next(differing, 0 if len(middle) == len(history) else len(middle))
+    tail = len(history) - len(middle) + pinned
+    expected = chain(system, islice(history, pinned), history[tail:], new)
+    return (pinned, tail) if all(map(is_, told, expected)) else None
+
+
 def _surely_fits(conversation: Conversation, room: int) -> bool:
     """Tell whether messages fit that need no counting for that; no more of them are looked at than it takes."""
     history = conversation.history
@@ -214,7 +216,7 @@ def _surely_fits(conversation: Conversation, room: int) -> bool:
     if isinstance(history, Spoken):
         if history.bytes_before(len(history)) > room:
             return False
-        room -= history.sum("largest", largest_size)
+        room -= history.totals("largest").since(history, 0, largest_size)
     else:
         others = chain(others, history)
     for message in others:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from app.config import Window
 from app.runs.context_window import budget, fit
 from app.sessions.message import Message
+from app.sessions.totals import Totals
 from tests.unit.conversation import said
 
 # In the words below "u" is what a user says, "a" an answer, "c" a call of tools and "r" a result.
@@ -130,6 +131,18 @@ def test_the_cut_stays_where_it_is_for_a_while() -> None:
     moves = len(set(beginnings))
     assert beginnings == sorted(beginnings)
     assert 2 < moves < 15
+
+
+@given(HISTORY, st.lists(st.tuples(st.integers(0, 90), st.integers(1, 600)), max_size=8), SIZES, st.integers(0, 3))
+def test_what_is_known_of_a_history_changes_nothing(
+    history: str, asked: list[tuple[int, int]], sizes: list[int], pinned: int
+) -> None:
+    """Totals that are kept from turn to turn, of a window that is another one each time, cut where new ones do."""
+    whole, totals = talk(history + "u", sizes), Totals()
+    for length, tokens in asked:
+        past = whole[: min(length, len(history))]
+        kept = fit([SYSTEM], past, whole[-1:], tokens, pinned_turns=pinned, cost=cost, totals=totals)
+        assert fit([SYSTEM], past, whole[-1:], tokens, pinned_turns=pinned, cost=cost) == kept
 
 
 def test_no_more_is_counted_than_matters() -> None:
