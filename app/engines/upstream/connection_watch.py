@@ -59,6 +59,11 @@ class ConnectionWatch:
             self._set_timer(self._loop.time())
         return data
 
+    @property
+    def is_over(self) -> bool:
+        """Whether everything has come and was read."""
+        return self._response.content.at_eof()
+
     async def __aenter__(self) -> Self:
         connection = self._response.connection
         if connection is not None and connection.protocol is not None:
@@ -74,7 +79,8 @@ class ConnectionWatch:
             self._timer.cancel()
         if self._closed is not None:  # the connection may serve further requests
             self._closed.remove_done_callback(self._cut_off)
-        await self._response.__aexit__(None, None, None)
+        if not self._response.closed:  # one that was read to its end has given its connection back
+            await self._response.__aexit__(None, None, None)
 
     def _set_timer(self, since: float) -> None:
         if self._timer is not None:

@@ -313,7 +313,8 @@ async def _words_of(refusal: aiohttp.ClientResponse) -> bytes:
 async def _read(body: ConnectionWatch) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    while piece := await body.read():
+    while not body.is_over:
+        piece = await body.read()
         pieces.append(piece)
         size += len(piece)
         if size > _MAX_COMPLETION_BYTES:
