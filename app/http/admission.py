@@ -31,6 +31,9 @@ class Admission:
     Args:
         limits: The configuration's ``gateway.limits``.
         probes: Paths that are answered on any connection.
+
+    Attributes:
+        draining: Whether the server is about to end: each connection is closed after its next answer.
     """
 
     def __init__(self, limits: Limits | None = None, probes: Iterable[str] = ()) -> None:
@@ -38,6 +41,7 @@ class Admission:
         self.probes: Final = frozenset(path.encode() for path in probes)
         self._waiting: dict[Client, None] = {}
         self._told = False
+        self.draining = False
 
     def admit(self, others: int) -> bool | None:
         """Decide about a new connection: whether it is served, or ``None`` if there is no room for it at all.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 from litestar.types import Receive, Scope, Send
 
 from app.contract.models import HealthStatus, ReadinessStatus
-from app.errors import StoreUnavailable
+from app.errors import GatewayError, StoreUnavailable
 from app.http.response import send_response
 from app.log import logger
 from app.sessions.store import SessionStore, StoreError
@@ -16,26 +18,41 @@ _HEALTHY = msgspec.json.encode(HealthStatus())
 _READY = msgspec.json.encode(ReadinessStatus())
 
 
+class Stopping(GatewayError):
+    """Raised when a probe asks whether requests may come to a gateway that is about to end."""
+
+    status = 503
+    default_code = "gateway_stopping"
+
+    def __init__(self) -> None:
+        super().__init__("The gateway is stopping: it ends what is under way, and takes nothing new.")
+
+
 class Health:
     """Answers the probes.
 
     Args:
         store: The session store that readiness is about.
+        draining: Returns whether the gateway is about to end.
     """
 
-    def __init__(self, store: SessionStore) -> None:
+    def __init__(self, store: SessionStore, draining: Callable[[], bool]) -> None:
         self._store = store
+        self._draining = draining
 
     async def health(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer that the process lives."""
         await send_response(send, 200, _HEALTHY)
 
     async def readiness(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Answer whether the session store can be read.
+        """Answer whether requests may come: the session store can be read, and the gateway isn't about to end.
 
         Raises:
-            StoreUnavailable: If it can't.
+            Stopping: If it is.
+            StoreUnavailable: If the store can't be read.
         """
+        if self._draining():
+            raise Stopping
         try:
             await self._store.ping()
         except StoreError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 from prometheus_client import CollectorRegistry, Histogram
 
+from app.config import Standing
 from app.telemetry.metrics import Level, Metrics
 from tests.fakes.script import error
 from tests.fakes.upstream import FakeUpstream
@@ -96,7 +97,7 @@ def test_the_buckets() -> None:
         buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
         registry=plain,
     )
-    metrics = Metrics(lambda: Level(0, 0, 0, 0, 0, 0))
+    metrics = Metrics(lambda: Level(0, 0, 0, 0, 0, 0), lambda: Standing(revision="r", read_at=0.0))
     for seconds in (0.0, 0.0001, 0.0002, 0.00025, 0.3, 2.5, 2.6, 1e9):
         expected.observe(seconds)
         metrics.sample(seconds)
