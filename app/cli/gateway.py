@@ -29,6 +29,7 @@ from app.config import Gateway as GatewaySection
 from app.engines.registry import registered_engines
 from app.http.uvicorn_connection import UvicornConnection
 from app.log import OneLine
+from app.log_stream import LogStream
 from app.security.secret import ENVIRONMENT, resolve_secret
 from app.ws.outbox import MAX_FRAME_BYTES
 from app.ws.uvicorn_wire import UvicornWire
@@ -151,7 +152,7 @@ def _served(config: uvicorn.Config, gateway: Gateway, banner: str, listener: soc
 
 
 def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(level=level.upper(), format=CONSOLE)
+    logging.basicConfig(level=level.upper(), format=CONSOLE, handlers=[LogStream()])
     for handler in logging.getLogger().handlers:  # what libraries say
         handler.addFilter(OneLine())
     # It would tell of every write beside the configuration, the session store's own included.

@@ -5,6 +5,7 @@ Owns processes and signals. What a worker serves is for others; they share the l
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -95,6 +96,7 @@ class Workers:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
             threading.Thread(target=self._end_with_parent, daemon=True).start()
             code = concluded(lambda: self._serve(first))
+            logging.shutdown()  # a process that ends like this does it by itself
             sys.stdout.flush()
             sys.stderr.flush()
         finally:

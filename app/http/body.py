@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from litestar.types import Receive
 
@@ -14,9 +15,9 @@ from app.large.aside import LARGE, aside
 _JSON: Final = "application/json"
 
 
-async def read_json_body(headers: RequestHeaders, receive: Receive, limit: int) -> bytes:
+def read_json_body(headers: RequestHeaders, receive: Receive, limit: int) -> Coroutine[Any, Any, bytes]:
     """Return the body of a request that has to be JSON; see ``read_body``."""
-    return await read_body(headers, receive, limit, _JSON)
+    return read_body(headers, receive, limit, _JSON)
 
 
 async def read_body(headers: RequestHeaders, receive: Receive, limit: int, wanted: str) -> bytes:
@@ -35,7 +36,7 @@ async def read_body(headers: RequestHeaders, receive: Receive, limit: int, wante
         ClientDisconnected: If the client went away in the middle.
     """
     content_type = headers.text(b"content-type")
-    if content_type.partition(";")[0].strip().lower() != wanted:
+    if content_type != wanted and content_type.partition(";")[0].strip().lower() != wanted:
         raise UnsupportedMediaType(content_type[:100], wanted)
     encoding = headers.text(b"content-encoding")
     if encoding.lower() not in ("", "identity"):

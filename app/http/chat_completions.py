@@ -21,7 +21,7 @@ from app.http.idempotency_key import idempotency_key
 from app.http.keyed_answers import KeyedAnswers
 from app.http.onward import answer_later
 from app.http.rate_limit_headers import rate_limit_headers
-from app.http.request_headers import RequestHeaders
+from app.http.request_headers import headers_of
 from app.http.response import send_response
 from app.large.aside import LARGE, aside
 from app.log import logger
@@ -63,7 +63,7 @@ class ChatCompletions:
         snapshot = self._current()
         note_revision(scope, snapshot.revision)
         settings = snapshot.config.gateway.http.endpoints.chat_completions
-        headers = RequestHeaders(scope["headers"])
+        headers = headers_of(scope)
         try:
             body = await read_json_body(headers, receive, settings.max_body_bytes)
             caller = caller_of(scope)

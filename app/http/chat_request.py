@@ -39,6 +39,10 @@ _TURN_ROLES: Final = frozenset({"user", "tool", "function"})
 _AT_ONCE: Final = 2 * 1024 * 1024
 """Bytes that are decoded in one step."""
 _NOT_PARAMETERS: Final = ("model", "messages")
+_AGENT, _AGENT_ALIAS, _SESSION_KEY, _TASK, _HISTORY = (
+    name.lower().encode()
+    for name in (AGENT_HEADER, AGENT_HEADER_ALIAS, SESSION_KEY_HEADER, TASK_HEADER, HISTORY_HEADER)
+)
 
 _request_decoder = BodyDecoder(CreateChatCompletionRequest)
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -127,7 +131,7 @@ def target_of(
         user=(request.user or "") if settings.session_from_user else "",
         scope=caller.session_scope if caller is not None else "",
         names_session=caller is None or caller.may_name_sessions,
-        stateless=session_key.startswith(TEMPORARY) or any(map(bytes.strip, headers.all(TASK_HEADER.encode()))),
+        stateless=session_key.startswith(TEMPORARY) or any(map(bytes.strip, headers.all(_TASK))),
     )
     return resolve(wish, directory, strict_model=settings.strict_model)
 
@@ -192,6 +196,8 @@ def job_of(
 
 def _agent_header(headers: RequestHeaders) -> tuple[str, str]:
     """Return the agent that a header names, and that header's name. Both must be valid, though only one decides."""
+    if not (headers.all(_AGENT) or headers.all(_AGENT_ALIAS)):
+        return "", AGENT_HEADER
     named = [(headers.text(name.encode()), name) for name in (AGENT_HEADER, AGENT_HEADER_ALIAS)]
     for value, name in named:
         if value and normalized_id(value) is None:
@@ -204,7 +210,9 @@ def _agent_header(headers: RequestHeaders) -> tuple[str, str]:
 
 def _session_header(headers: RequestHeaders, others: tuple[str, ...]) -> tuple[str, str]:
     """Return the session key that the first header with one brings, and that header's name."""
-    for name in (SESSION_KEY_HEADER, *others):
+    if value := headers.text(_SESSION_KEY):
+        return value, SESSION_KEY_HEADER
+    for name in others:
         if value := headers.text(name.lower().encode()):
             return value, name
     return "", SESSION_KEY_HEADER
@@ -212,7 +220,7 @@ def _session_header(headers: RequestHeaders, others: tuple[str, ...]) -> tuple[s
 
 def _whole_history(headers: RequestHeaders) -> bool:
     """Return whether the client says that it sends its whole conversation every time."""
-    value = headers.text(HISTORY_HEADER.encode())
+    value = headers.text(_HISTORY)
     if value not in ("", "full"):
         raise InvalidRequest(f"{HISTORY_HEADER} can only be 'full'.", param=HISTORY_HEADER)
     return value == "full"
@@ -221,7 +229,10 @@ def _whole_history(headers: RequestHeaders) -> bool:
 def _read_timeout(headers: RequestHeaders) -> float | None:
     """Return after how many seconds an official SDK gives up waiting, if it says so; nonsense is no error."""
     try:
-        seconds = float(headers.text(b"x-stainless-read-timeout"))
+        said = headers.text(b"x-stainless-read-timeout")
+        if not said:
+            return None
+        seconds = float(said)
     except (ValueError, InvalidRequest):
         return None
     # A little earlier, or our answer would come to a client that has just given up and tries again.

@@ -17,7 +17,7 @@ from app.contract.models import (
     CreateChatCompletionResponse,
     CreateChatCompletionStreamResponse,
 )
-from app.large.aside import LARGE, aside_if
+from app.large.aside import LARGE, aside
 from app.large.written import written
 from app.runs.answer import Answer
 from app.runs.event import Extra, Fields
@@ -53,8 +53,8 @@ def completion_id(job: Job) -> str:
     return f"chatcmpl-{job.run_id.removeprefix('run_')}"
 
 
-def completion_of(job: Job, answer: Answer) -> bytes:
-    """Return a run's whole answer as JSON."""
+def completion_of(job: Job, answer: Answer, *, large: bool) -> bytes:
+    """Return a run's whole answer as JSON, written in steps if it is large."""
     assert answer.usage is not None, "a run counts or estimates"
     return encode_completion(
         CreateChatCompletionResponse(
@@ -67,13 +67,15 @@ def completion_of(job: Job, answer: Answer) -> bytes:
             system_fingerprint=answer.system_fingerprint if answer.system_fingerprint is not None else UNSET,
         ),
         answer.extra,
-        in_steps=answer.size > LARGE,
+        in_steps=large,
     )
 
 
 async def written_completion(job: Job, answer: Answer) -> bytes:
     """Return a run's whole answer as JSON, written beside the event loop if it is large."""
-    return await aside_if(answer.size > LARGE, completion_of, job, answer)
+    if answer.size > LARGE:
+        return await aside(completion_of, job, answer, large=True)
+    return completion_of(job, answer, large=False)
 
 
 def _with(answer: msgspec.Struct, extra: Extra, words: str) -> Fields:

@@ -19,7 +19,7 @@ from app.errors import AuthenticationFailed, EndpointDisabled, MetricsDisabled, 
 from app.http.caller import note_caller
 from app.http.edge import note_revision, note_route
 from app.http.error_response import belongs_to_api
-from app.http.request_headers import RequestHeaders
+from app.http.request_headers import RequestHeaders, leave_headers
 from app.security.authenticator import Authenticator
 from app.security.named_key import NamedKey
 
@@ -79,6 +79,7 @@ def guard(
 
 def _let_in(authenticator: Authenticator, scope: Scope, revision: Callable[[], str]) -> NamedKey | None:
     headers = RequestHeaders(scope["headers"])
+    leave_headers(scope, headers)
     peer, server = scope.get("client"), scope.get("server")
     key = authenticator.check(
         headers.all(b"authorization"),

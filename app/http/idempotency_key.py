@@ -18,6 +18,7 @@ HEADER: Final = "Idempotency-Key"
 RETRY_HEADER: Final = "x-stainless-retry-count"
 
 _NAME: Final = HEADER.lower().encode()
+_RETRY: Final = RETRY_HEADER.encode()
 _KEY: Final = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
 _MAX_COMPARED: Final = 2 * 1024 * 1024
 """Bytes of a body, its long texts aside, up to which its spelling makes no difference."""
@@ -45,7 +46,7 @@ def idempotency_key(headers: RequestHeaders, caller: NamedKey | None = None) -> 
 
 def is_retry(headers: RequestHeaders) -> bool:
     """Return whether an official SDK says that it has sent this request before, without a key; nonsense is no error."""
-    return not headers.all(_NAME) and any(_COUNT.fullmatch(value) for value in headers.all(RETRY_HEADER.encode()))
+    return not headers.all(_NAME) and any(map(_COUNT.fullmatch, headers.all(_RETRY)))
 
 
 def digest_of(job: Job, body: bytes) -> bytes:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, Final
 
 from app.errors import InvalidRequest
+
+_SORTED: Final = "zero.headers"
 
 
 class RequestHeaders:
@@ -19,7 +22,10 @@ class RequestHeaders:
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         values: dict[bytes, list[bytes]] = {}
         for name, value in headers:
-            values.setdefault(name, []).append(value)
+            if name in values:
+                values[name].append(value)
+            else:
+                values[name] = [value]
         self._values = values
 
     def all(self, name: bytes) -> list[bytes]:
@@ -48,3 +54,14 @@ class RequestHeaders:
         """Return all values of a list header as one, for headers that proxies append to."""
         values = self._values.get(name)
         return b",".join(values).decode("latin-1") if values else None
+
+
+def leave_headers(scope: Any, headers: RequestHeaders) -> None:
+    """Leave a request's headers, once they are sorted, to whoever reads them next."""
+    scope[_SORTED] = headers
+
+
+def headers_of(scope: Any) -> RequestHeaders:
+    """Return a request's headers. Those that were left are handed out once: what takes long needn't keep them."""
+    left: RequestHeaders | None = scope.pop(_SORTED, None)
+    return RequestHeaders(scope["headers"]) if left is None else left

@@ -28,7 +28,10 @@ async def send_response(
     all_headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
     all_headers.extend((name.encode(), value.encode()) for name, value in headers)
     await send({"type": "http.response.start", "status": status, "headers": all_headers})
-    await send_last(send, body)
+    if len(body) > PART:
+        await send_last(send, body)
+    else:
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 async def send_last(send: Send, body: bytes) -> None:

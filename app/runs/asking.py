@@ -23,7 +23,7 @@ from app.runs.compaction import Compaction
 from app.runs.event import Event
 from app.runs.job import Job
 from app.runs.legacy_functions import may_call_functions, with_tools
-from app.runs.observer import watching
+from app.runs.observer import UNWATCHED, watching
 from app.runs.sizing import Conversation, Sizing
 from app.runs.token_count import added, counted
 from app.runs.turn import Turn
@@ -149,31 +149,32 @@ class Asking:
 
     async def _drive(self, turn: Turn, model: ModelRef, answer: Answer, listener: Listener | None) -> None:
         blame, watch = _Blame(turn, model), watching.get()
-        call = watch.asks(turn, model) if watch is not None else None
+        call = watch.asks(turn, model) if watch is not None else UNWATCHED
         with blame:
             steps = steps_of(self._engines.engine_for(model.provider), turn)
         try:
             seen = 0
             while True:
+                call.listens()
                 try:
-                    said = steps.__anext__()
-                    step = await (said if call is None else call.step(said))
+                    step: Event | list[Event] | None = await steps.__anext__()
                 except StopAsyncIteration:
-                    break
+                    step = None
                 except GatewayError:
                     raise
                 except Exception as error:
                     raise blame.failure_of(error) from error
+                call.heard()
+                if step is None:
+                    break
                 seen += await self._take(step if isinstance(step, list) else [step], blame, answer, listener)
                 del step  # the last words needn't be kept while nothing is said
                 if seen >= _FAIRNESS:
                     seen = 0
                     await asyncio.sleep(0)
-            if call is not None:
-                call.done(answer)
+            call.done(answer)
         except BaseException as error:
-            if call is not None:
-                call.failed(error)
+            call.failed(error)
             raise
         finally:
             try:

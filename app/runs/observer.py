@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from app.config import ModelRef
 from app.runs.answer import Answer
@@ -21,8 +21,12 @@ T = TypeVar("T")
 class EngineWatch(Protocol):
     """Watches an engine answer once."""
 
-    async def step(self, waiting: Awaitable[T]) -> T:
-        """Wait for what the engine says next."""
+    def listens(self) -> None:
+        """Take note that the engine is waited for."""
+        ...
+
+    def heard(self) -> None:
+        """Take note that it has said something, or that all is said. If it fails instead, ``failed`` is told."""
         ...
 
     def done(self, answer: Answer) -> None:
@@ -32,6 +36,28 @@ class EngineWatch(Protocol):
     def failed(self, error: BaseException) -> None:
         """Take note that it hasn't, or that nobody wants to hear it any more. The error must not be kept."""
         ...
+
+
+class _Unwatched:
+    """Watches nothing."""
+
+    __slots__ = ()
+
+    def listens(self) -> None:
+        pass
+
+    def heard(self) -> None:
+        pass
+
+    def done(self, answer: Answer) -> None:
+        pass
+
+    def failed(self, error: BaseException) -> None:
+        pass
+
+
+UNWATCHED: Final[EngineWatch] = _Unwatched()
+"""Stands where nobody wants to know."""
 
 
 class RunWatch(Protocol):

@@ -6,7 +6,6 @@ gets the answer. Source of the rules: design.md, "The run" and "Which session".
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import time
@@ -14,7 +13,7 @@ from typing import Any
 
 from app.config import Session
 from app.errors import AnswerNotKept, RunTimedOut, SessionMovedOn, StoreUnavailable
-from app.large.aside import LARGE, aside_if
+from app.large.aside import LARGE, aside, aside_if
 from app.log import About, about, logger
 from app.runs.active import ActiveRuns
 from app.runs.allowance import expected_tokens
@@ -43,6 +42,7 @@ from app.sessions.message import Message, size_of
 from app.sessions.resent import ResentConversations
 from app.sessions.reset import IDLE_MINUTES, is_over
 from app.sessions.store import SessionConflict, SessionStore, StoreError
+from app.time_limit import TimeLimit
 
 _log = logger("zero.runs")
 
@@ -186,8 +186,9 @@ class Runs:
         limit, setting = agent.timeout_seconds, f"timeoutSeconds of agent {agent.id!r}"
         if job.time_limit is not None and job.time_limit < limit:
             limit, setting = job.time_limit, job.time_limit_name
+        deadline = TimeLimit(limit)
         try:
-            async with asyncio.timeout(limit) as deadline:
+            with deadline:
                 if not job.target.stateful and agent.max_concurrent is None:
                     return await self._run(job, listener)
                 async with AsyncExitStack() as places:
@@ -203,7 +204,7 @@ class Runs:
                         await (place if watch is None else watch.queue(place))
                     return await self._run(job, listener, fence)
         except TimeoutError:
-            if deadline.expired():
+            if deadline.expired:
                 raise RunTimedOut(limit, setting) from None
             raise
         except SessionConflict as error:
@@ -234,10 +235,16 @@ class Runs:
                 if history and await self._is_over(target.session_key):
                     going = going.begun_anew(history)
                 kept, new, parent = history.first(going.kept), going.new, going.parent
-        await aside_if(large, check_tool_results, job, kept.messages, len(job.messages) - len(new))
+        known = len(job.messages) - len(new)
+        if large:
+            await aside(check_tool_results, job, kept.messages, known)
+        else:
+            check_tool_results(job, kept.messages, known)
+        prompt = target.agent.system_prompt
+        system = await aside(system_messages, prompt, job.system) if large else system_messages(prompt, job.system)
         turn = turn_begins(new)
         conversation = Conversation(
-            await aside_if(large, system_messages, target.agent.system_prompt, job.system),
+            system,
             _behind(kept.messages, new[:turn]) if target.stateful else (),
             new[turn:] if target.stateful else new,
             Past(target.session_key, kept, parent) if target.stateful and self._compacts else None,

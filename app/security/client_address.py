@@ -37,10 +37,12 @@ class ClientAddresses:
             The rightmost address of the chain that no trusted proxy vouches for being a proxy itself. IPv6 clients
             are grouped by /64, the smallest block that one subscriber gets.
         """
+        if not forwarded_for:
+            return _name_of_peer(peer or "")
         address = _parse_peer(peer or "")
         if address is None:
             return UNKNOWN
-        if forwarded_for and self._trusts(address):
+        if self._trusts(address):
             for hop in reversed(forwarded_for.split(",")):
                 parsed = _parse(hop)
                 if parsed is None:
@@ -48,12 +50,22 @@ class ClientAddresses:
                 address = parsed
                 if not self._trusts(address):
                     break
-        if isinstance(address, IPv6Address):
-            return str(IPv6Network((address, 64), strict=False))
-        return str(address)
+        return _name_of(address)
 
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
+
+
+def _name_of(address: Address) -> str:
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((address, 64), strict=False))
+    return str(address)
+
+
+@lru_cache(1024)
+def _name_of_peer(text: str) -> str:
+    address = _parse_peer(text)
+    return UNKNOWN if address is None else _name_of(address)
 
 
 @lru_cache(1024)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Callable
+from functools import cache
 from time import perf_counter
 from typing import Final, Literal
 
@@ -37,6 +39,18 @@ _NO_PROCESS: Final = re.compile(rb"^zero_config_info\{[^}\n]*\} 0\.0\n", re.MULT
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own omission
 # When each series began: as many lines again, which hardly anybody asks for
+
+
+class _Histogram(Histogram):
+    """The library's, which finds the bucket of a value without trying one after the other."""
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        """See ``Histogram``."""
+        if exemplar is not None:
+            super().observe(amount, exemplar)
+            return
+        self._sum.inc(amount)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
 
 
 class Level:
@@ -69,14 +83,14 @@ class Metrics:
         self._revision = ""
         self._shared = SHARED in os.environ
         own = self.registry = CollectorRegistry()
-        self._requests = Histogram(
+        self._requests = _Histogram(
             "http_server_request_duration_seconds",
             "Time from a request's headers to the end of its answer.",
             ("http_request_method", "http_route", "http_response_status_code"),
             buckets=_SECONDS,
             registry=own,
         )
-        self._overhead = Histogram(
+        self._overhead = _Histogram(
             "zero_request_overhead_seconds",
             "The gateway's own part of it: without waiting for engines, for a turn in a queue, or for the client.",
             ("http_route",),
@@ -84,28 +98,28 @@ class Metrics:
             registry=own,
         )
         self._runs = Counter("zero_runs", "Runs that are over, by outcome.", (_AGENT, "outcome"), registry=own)
-        self._run_seconds = Histogram(
+        self._run_seconds = _Histogram(
             "gen_ai_server_request_duration_seconds",
             "How long runs took, queues included.",
             ("gen_ai_operation_name", _AGENT, "outcome"),
             buckets=_ENGINE_SECONDS,
             registry=own,
         )
-        self._first = Histogram(
+        self._first = _Histogram(
             "gen_ai_server_time_to_first_token_seconds",
             "Time from a run's beginning to the first that an engine said.",
             ("gen_ai_operation_name", _AGENT),
             buckets=_FIRST_SECONDS,
             registry=own,
         )
-        self._tokens = Histogram(
+        self._tokens = _Histogram(
             "gen_ai_client_token_usage",
             "Tokens of runs that were answered.",
             (*_MODEL, _AGENT, "gen_ai_token_type"),
             buckets=_TOKENS,
             registry=own,
         )
-        self._calls = Histogram(
+        self._calls = _Histogram(
             "gen_ai_client_operation_duration_seconds",
             "How long engines took to answer; error_type is empty where nothing went wrong.",
             (*_MODEL, "error_type"),
@@ -118,7 +132,7 @@ class Metrics:
             ("gen_ai_provider_name", "error_type"),
             registry=own,
         )
-        self._lag = Histogram(
+        self._lag = _Histogram(
             "zero_event_loop_lag_seconds",
             "How much later than due the event loop gets to what it has to do.",
             buckets=_SHORT_SECONDS,
@@ -144,6 +158,14 @@ class Metrics:
         )
         if not self._shared:
             ProcessCollector(registry=own)
+        # To find a series by its labels takes the library longer than to count in it.
+        self._requests_of = cache(self._requests.labels)
+        self._overhead_of = cache(self._overhead.labels)
+        self._runs_of = cache(self._runs.labels)
+        self._run_seconds_of = cache(self._run_seconds.labels)
+        self._first_of = cache(self._first.labels)
+        self._tokens_of = cache(self._tokens.labels)
+        self._calls_of = cache(self._calls.labels)
 
     def _gauge(
         self, name: str, words: str, *labels: str, mode: Literal["livesum", "livemin", "livemax"] = "livesum"
@@ -153,29 +175,28 @@ class Metrics:
     def request_over(self, request: RequestFacts) -> None:
         """See ``Sink``. A client that left before it was answered has the status 499, as nginx calls it."""
         seconds = request.seconds
-        self._requests.labels(request.method, request.route, str(request.status or 499)).observe(seconds)
+        self._requests_of(request.method, request.route, str(request.status or 499)).observe(seconds)
         overhead = request.overhead(seconds)
         if overhead is not None:
-            self._overhead.labels(request.route).observe(overhead)
+            self._overhead_of(request.route).observe(overhead)
 
     def run_over(self, run: RunFacts) -> None:
         """See ``Sink``."""
         agent = run.job.target.agent.id
-        self._runs.labels(agent, run.outcome).inc()
-        self._run_seconds.labels(_CHAT, agent, run.outcome).observe(perf_counter() - run.began)
+        self._runs_of(agent, run.outcome).inc()
+        self._run_seconds_of(_CHAT, agent, run.outcome).observe(perf_counter() - run.began)
         if run.first_chunk is not None:
-            self._first.labels(_CHAT, agent).observe(run.first_chunk - run.began)
+            self._first_of(_CHAT, agent).observe(run.first_chunk - run.began)
         answer = run.answer
         if answer is not None and answer.usage is not None and not answer.replayed:
-            model = answer.model
-            labels = (_CHAT, model.provider, model.model) if model is not None else (_CHAT, "", "")
-            self._tokens.labels(*labels, agent, "input").observe(answer.usage.prompt_tokens)
-            self._tokens.labels(*labels, agent, "output").observe(answer.usage.completion_tokens)
+            provider, model = (answer.model.provider, answer.model.model) if answer.model is not None else ("", "")
+            self._tokens_of(_CHAT, provider, model, agent, "input").observe(answer.usage.prompt_tokens)
+            self._tokens_of(_CHAT, provider, model, agent, "output").observe(answer.usage.completion_tokens)
 
     def call_over(self, call: CallFacts) -> None:
         """See ``Sink``."""
         model = call.model
-        self._calls.labels(_CHAT, model.provider, model.model, call.error_type).observe(perf_counter() - call.began)
+        self._calls_of(_CHAT, model.provider, model.model, call.error_type).observe(perf_counter() - call.began)
         if call.upstream_failed:
             self._errors.labels(model.provider, call.error_type).inc()
 

@@ -9,13 +9,14 @@ import logging
 import os
 from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any, Final
 
 import msgspec
 
 from app.config import ConfigError
 from app.log import logger
+from app.log_stream import sole_stream
 from app.telemetry.facts import CallFacts, RequestFacts, RunFacts
 
 _access: Final = logger("zero.access")
@@ -27,7 +28,11 @@ def access_lines_are_read() -> bool:
 
 
 class AccessLines:
-    """Writes a line for each HTTP request when it is over. A ``Sink``."""
+    """Writes a line for each HTTP request when it is over. A ``Sink``.
+
+    A record of ``logging`` is made only if somebody else than the gateway's own log may want to see it: a record takes
+    several times as long as the line.
+    """
 
     def request_over(self, request: RequestFacts) -> None:
         """See ``Sink``."""
@@ -45,13 +50,26 @@ class AccessLines:
             if run.answer is not None and run.answer.usage is not None:
                 fields["input_tokens"] = run.answer.usage.prompt_tokens
                 fields["output_tokens"] = run.answer.usage.completion_tokens
-        _access.info("%s %s", request.method, request.route or "(no such path)", extra={"fields": fields})
+        message = f"{request.method} {request.route or '(no such path)'}"
+        place = sole_stream(_access, logging.INFO)
+        if place is None:
+            _access.info("%s", message, extra={"fields": fields})
+            return
+        stream, form = place
+        known = request.about.fields() if request.about is not None else {}
+        stream.add(form.line(time(), logging.INFO, _access.name, message, {**known, **fields}))
 
     def run_over(self, run: RunFacts) -> None:
         """See ``Sink``."""
 
     def call_over(self, call: CallFacts) -> None:
         """See ``Sink``."""
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        place = sole_stream(_access, logging.INFO)
+        if place is not None:
+            place[0].flush()
 
 
 class AuditLog:

@@ -52,8 +52,8 @@ class Telemetry:
         self._metrics = self._counting() if settings.metrics.enabled else None
         self._traces = _tracing(provider, content=settings.traces.content) if settings.traces.enabled else None
         self._audit = AuditLog(settings.logs.audit) if settings.logs.audit is not None else None
-        access = AccessLines() if settings.logs.access and access_lines_are_read() else None
-        sinks: list[Sink] = [one for one in (self._metrics, access, self._audit) if one is not None]
+        self._access = AccessLines() if settings.logs.access and access_lines_are_read() else None
+        sinks: list[Sink] = [one for one in (self._metrics, self._access, self._audit) if one is not None]
         self._watch = Watch(sinks, self._traces) if sinks or self._traces is not None else None
         self.observer: RunObserver | None = self._watch
         self.outgoing: Callable[[], Mapping[str, str]] | None = (
@@ -82,6 +82,8 @@ class Telemetry:
 
     async def close(self) -> None:
         """Let go of files, and send what hasn't been sent."""
+        if self._access is not None:
+            self._access.close()
         if self._audit is not None:
             self._audit.close()
         if self._traces is not None:

@@ -7,7 +7,7 @@ nor files.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NOTHING: Final = nullcontext()
 _STREAM: Final = (b"content-type", b"text/event-stream")
 _request: ContextVar[RequestFacts | None] = ContextVar("request", default=None)
 """The request on whose behalf the present task works."""
@@ -59,10 +58,12 @@ class Watch:
     def around(self, app: ASGIApp) -> ASGIApp:
         """Return an application that watches another one's requests."""
 
-        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        def watched(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
             if scope["type"] == ScopeType.HTTP:
-                await self._request(app, scope, receive, send)
-                return
+                return self._request(app, scope, receive, send)
+            return others(scope, receive, send)
+
+        async def others(scope: Scope, receive: Receive, send: Send) -> None:
             # Litestar's type has no third kind, but the server's start and stop come here, too.
             websocket = str(scope["type"]) == "websocket"
             self.open.websockets += websocket
@@ -129,8 +130,11 @@ class Watch:
 
         self.open.requests += 1
         try:
-            with span.current() if span is not None else _NOTHING:
+            if span is None:
                 await app(scope, receive_timed, send_timed)
+            else:
+                with span.current():
+                    await app(scope, receive_timed, send_timed)
         finally:
             self.open.requests -= 1
             self.open.streams -= facts.streamed
@@ -193,36 +197,48 @@ def _usage_only(answer: Answer) -> Answer:
 class _CallWatch:
     """See ``EngineWatch``."""
 
-    __slots__ = ("_facts", "_run", "_span", "_watch")
+    __slots__ = ("_asking", "_facts", "_run", "_since", "_span", "_watch")
 
     def __init__(self, watch: Watch, run: RunFacts, facts: CallFacts, span: Span | None) -> None:
         self._watch = watch
         self._run = run
         self._facts = facts
         self._span = span
+        self._since: float | None = None
+        self._asking: AbstractContextManager[object] | None = None
 
-    async def step(self, waiting: Awaitable[T]) -> T:
-        began = perf_counter()
-        try:
-            if self._facts.first_chunk is not None:
-                return await waiting
+    def listens(self) -> None:
+        self._since = perf_counter()
+        if self._span is not None and self._facts.first_chunk is None:
             # The first step is the one that asks; what it sends says which span it belongs to.
-            with self._span.current() if self._span is not None else _NOTHING:
-                said = await waiting
-            self._facts.first_chunk = perf_counter()
+            self._asking = self._span.current()
+            self._asking.__enter__()
+
+    def heard(self) -> None:
+        now = self._listened()
+        if self._facts.first_chunk is None:
+            self._facts.first_chunk = now
             if self._run.first_chunk is None:
-                self._run.first_chunk = self._facts.first_chunk
-            return said
-        finally:
-            self._run.waited += perf_counter() - began
+                self._run.first_chunk = now
 
     def done(self, answer: Answer) -> None:
         self._facts.answer = answer
         self._over()
 
     def failed(self, error: BaseException) -> None:
+        self._listened()
         self._facts.failed(error)
         self._over()
+
+    def _listened(self) -> float:
+        now = perf_counter()
+        if self._since is not None:
+            self._run.waited += now - self._since
+            self._since = None
+        if self._asking is not None:
+            self._asking.__exit__(None, None, None)
+            self._asking = None
+        return now
 
     def _over(self) -> None:
         self._watch.call_over(self._facts)

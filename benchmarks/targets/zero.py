@@ -16,7 +16,8 @@ PROGRAM: Final = Path(sys.executable).with_name("zero")
 
 
 class Zero(Target):
-    """Runs ``zero gateway`` with a token, an agent for each of the mock's models, and sessions.
+    """Runs ``zero gateway`` with a token, an agent for each of the mock's models, sessions, metrics, and a line in its
+    log for each request.
 
     Args:
         workers: How many processes serve.
@@ -35,7 +36,11 @@ class Zero(Target):
 
     def launch(self, place: Place) -> Launch:
         config = {
-            "gateway": {"auth": {"token": KEY}, "http": {"endpoints": {"chatCompletions": {"enabled": True}}}},
+            "gateway": {
+                "auth": {"token": KEY},
+                "http": {"endpoints": {"chatCompletions": {"enabled": True}}},
+                "metrics": {"enabled": True},
+            },
             "models": {"providers": {"mock": {"baseUrl": f"http://127.0.0.1:{place.upstream}/v1", "apiKey": KEY}}},
             "agents": {
                 "list": [
@@ -59,7 +64,7 @@ class Zero(Target):
             str(self._workers),
         ]
         environ = {"ZERO_STATE_DIR": str(place.folder / "state")}
-        return Launch([*command, "--log-level", "warning"], "/healthz", environ, workers=self._workers)
+        return Launch(command, "/healthz", environ, workers=self._workers)
 
     def request(self, model: str, *, stream: bool) -> Request:
         return Request("/v1/chat/completions", {"authorization": f"Bearer {KEY}"}, body(f"zero:{model}", stream=stream))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+from prometheus_client import CollectorRegistry, Histogram
 
+from app.config import Standing
+from app.telemetry.metrics import Level, Metrics
 from tests.fakes.script import error
 from tests.fakes.upstream import FakeUpstream
 from tests.telemetry.watched import CHAT, samples, spoken, value, watched
@@ -83,3 +86,21 @@ def test_the_format(tmp_path: Path, upstream: FakeUpstream) -> None:
         return (await client.get("/metrics")).headers["content-type"]
 
     assert "text/plain; version=0.0.4; charset=utf-8" == watched(tmp_path, upstream, ON, kind)
+
+
+def test_the_buckets() -> None:
+    """Each value is counted where Prometheus' own client counts it, at a bucket's edge and beyond the last, too."""
+    plain = CollectorRegistry()
+    expected = Histogram(
+        "zero_event_loop_lag_seconds",
+        "How much later than due the event loop gets to what it has to do.",
+        buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+        registry=plain,
+    )
+    metrics = Metrics(lambda: Level(0, 0, 0, 0, 0, 0), lambda: Standing(revision="r", read_at=0.0))
+    for seconds in (0.0, 0.0001, 0.0002, 0.00025, 0.3, 2.5, 2.6, 1e9):
+        expected.observe(seconds)
+        metrics.sample(seconds)
+    ours = [one for family in metrics.registry.collect() for one in family.samples if "lag" in one.name]
+
+    assert [one for family in plain.collect() for one in family.samples] == ours

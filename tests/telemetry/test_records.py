@@ -7,15 +7,18 @@ import logging
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
 
-from app.cli.log_lines import ConsoleLines, JsonLines
-from app.log import about
+from app.cli.log_lines import ConsoleLines, JsonLines, formatter
+from app.log import About, about
+from tests.doors.client import chat
+from tests.fakes.configuration import upstream_configuration
 from tests.fakes.script import error
 from tests.fakes.upstream import FakeUpstream
+from tests.security.served import ServedGateway
 from tests.telemetry.watched import CHAT, spoken, watched
 
 SECRET_WORDS = "the launch code is 0000"
@@ -121,8 +124,6 @@ def test_the_audit_log(tmp_path: Path, upstream: FakeUpstream) -> None:
 
 def test_a_record_s_own_words_stay_in_its_line() -> None:
     """Whatever a session is called, the line stays one line, in both forms."""
-    from app.log import About
-
     token = about.set(About("req_1", session="agent:main:a\nb c\x1b[31m"))
     try:
         record = logging.LogRecord("zero", logging.INFO, "", 0, "hello", None, None)
@@ -133,3 +134,37 @@ def test_a_record_s_own_words_stay_in_its_line() -> None:
     assert shown.endswith('hello  request_id=req_1 session="agent:main:a\\\\nb c\\\\x1b[31m"')
     assert "\n" not in line
     assert "agent:main:a\nb c\x1b[31m" == json.loads(line)["session"]
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+@pytest.mark.parametrize("words", ["plain", 'a "b" \\ c', "a\nb\x1b[31m", "w\u00f6rt\u202e\x9b", "half \ud800"])
+def test_a_line_without_a_record(form: Literal["console", "json"], words: str) -> None:
+    """It says the same as the record would, with the same care for what a stranger named."""
+    made, created = formatter(form), 1790000000.0479
+    told = About("req_1", "run_1", words, "operator")
+    fields: dict[str, Any] = {"status": 200, "duration_ms": 1.25, "outcome": "done"}
+    record = logging.LogRecord("zero.access", logging.INFO, "", 0, "POST %s", ("/v1/x",), None)
+    record.created, record.fields = created, fields
+    token = about.set(told)
+    try:
+        expected = made.format(record)
+    finally:
+        about.reset(token)
+    line = made.line(created, logging.INFO, "zero.access", "POST /v1/x", {**told.fields(), **fields})
+
+    assert expected == line
+    assert line.isascii()
+    assert line.isprintable()
+
+
+def test_every_request_has_its_line_in_the_end(tmp_path: Path, upstream: FakeUpstream) -> None:
+    """Lines that were to be written soon are written when the gateway ends (SIGTERM)."""
+    with ServedGateway(tmp_path, upstream_configuration(upstream, gateway={"logs": {"format": "json"}})) as gateway:
+        statuses = [
+            chat(gateway, "x", headers=[("x-request-id", f"r{number}".encode())]).status for number in range(20)
+        ]
+    lines = [json.loads(line) for line in gateway.log.splitlines() if line.startswith("{")]
+    written = [line["request_id"] for line in lines if line["logger"] == "zero.access" and "status" in line]
+
+    assert [200] * 20 == statuses
+    assert [f"r{number}" for number in range(20)] == [one for one in written if one.startswith("r") and "_" not in one]

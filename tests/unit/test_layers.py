@@ -15,8 +15,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     # Whoever has something to say in the log may know this one.
     "log": set(),
+    "log_stream": set(),
     "unique_id": set(),
     "large": set(),
+    "time_limit": set(),
     # What an agent may put into `params` is what the contract lets a request say.
     "config": {"contract.models"},
     "contract": {"errors", "large"},
@@ -24,12 +26,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sessions": {"errors", "large"},
     "routing": {"config", "errors", "unique_id"},
     # A turn is what a run hands to an engine, an event what it gets back: the protocol between the two lies in runs.
-    "runs": {"config", "contract", "engines.engine", "errors", "large", "routing", "sessions", "unique_id"},
-    "engines": {"config", "contract", "errors", "large", "runs.event", "runs.turn", "sessions.message"},
+    "runs": {
+        "config",
+        "contract",
+        "engines.engine",
+        "errors",
+        "large",
+        "routing",
+        "sessions",
+        "time_limit",
+        "unique_id",
+    },
+    "engines": {"config", "contract", "errors", "large", "runs.event", "runs.turn", "sessions.message", "time_limit"},
     "http": {"config", "contract", "errors", "large", "routing", "runs", "security", "sessions", "unique_id"},
     "ws": {"config", "contract", "errors", "large", "routing", "runs", "security", "sessions"},
     # It watches requests and runs, and nobody but the application knows of it.
-    "telemetry": {"config", "errors", "http.edge", "runs"},
+    "telemetry": {"config", "errors", "http.edge", "log_stream", "runs"},
     "machinery": {"config", "engines", "runs", "sessions"},
     "application": {
         "config",
@@ -57,6 +69,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "engines",
         "errors",
         "http.uvicorn_connection",
+        "log_stream",
         "machinery",
         "routing",
         "runs",

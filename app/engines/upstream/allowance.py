@@ -5,12 +5,12 @@ Owns the limits' errors, each of which names its setting. Knows nothing of what 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from app.config import Provider
 from app.errors import EngineFailed
+from app.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     import aiohttp
@@ -47,11 +47,12 @@ class Allowance:
         Raises:
             FirstByteTimeout: If its head takes too long.
         """
+        limit = TimeLimit(self._settings.timeouts.first_byte_seconds or None)
         try:
-            async with asyncio.timeout(self._settings.timeouts.first_byte_seconds or None) as limit:
+            with limit:
                 return await sending
         except TimeoutError as error:
-            if limit.expired():
+            if limit.expired:
                 raise FirstByteTimeout from error
             raise
 

@@ -43,14 +43,26 @@ class ConnectionWatch:
                 (``SocketTimeoutError``).
             EngineFailed: If it is too much.
         """
-        self._waiting_since = self._loop.time()
-        data = await self._response.content.readany()
+        content = self._response.content
+        if content.is_eof():  # there is nothing to wait for: a short answer comes together with its head
+            data = await content.readany()
+            self._allowance.heard(self._response, len(data))
+            return data
+        since = self._waiting_since = self._loop.time()
+        if self._timer is None:
+            self._set_timer(since)
+        data = await content.readany()
         self._waiting_since = None
         begins = not self._allowance.begun
         self._allowance.heard(self._response, len(data))
         if begins:
             self._set_timer(self._loop.time())
         return data
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everything has come and was read."""
+        return self._response.content.at_eof()
 
     async def __aenter__(self) -> Self:
         connection = self._response.connection
@@ -60,7 +72,6 @@ class ConnectionWatch:
                 self._cut_off()
             else:
                 self._closed.add_done_callback(self._cut_off)
-        self._set_timer(self._loop.time())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -68,7 +79,8 @@ class ConnectionWatch:
             self._timer.cancel()
         if self._closed is not None:  # the connection may serve further requests
             self._closed.remove_done_callback(self._cut_off)
-        await self._response.__aexit__(None, None, None)
+        if not self._response.closed:  # one that was read to its end has given its connection back
+            await self._response.__aexit__(None, None, None)
 
     def _set_timer(self, since: float) -> None:
         if self._timer is not None:

@@ -32,7 +32,7 @@ from app.engines.upstream.remote_image import RemoteImages
 from app.engines.upstream.request import body_of, wants_sound
 from app.engines.upstream.retry import BUSY, pause_before
 from app.errors import EngineFailed, GatewayError
-from app.large.aside import LARGE, aside, aside_if
+from app.large.aside import LARGE, aside
 from app.log import logger
 from app.runs.event import Event
 from app.runs.turn import Turn
@@ -61,6 +61,24 @@ class Endpoint(msgspec.Struct, frozen=True):
         return f"Endpoint({self.base_url!r})"  # the headers hold the key
 
 
+class _Place:
+    """An endpoint in the HTTP client's own terms."""
+
+    __slots__ = ("endpoint", "headers", "url")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        from multidict import CIMultiDict
+        from yarl import URL
+
+        self.endpoint = endpoint
+        self.url = URL(f"{endpoint.base_url.rstrip('/')}/chat/completions")
+        common = {"content-type": "application/json"}
+        self.headers = {
+            streamed: CIMultiDict({**common, **accepted, **endpoint.headers})
+            for streamed, accepted in _ACCEPTED.items()
+        }
+
+
 class UpstreamEngine:
     """Answers turns by asking a service at ``<base_url>/chat/completions``.
 
@@ -83,6 +101,7 @@ class UpstreamEngine:
         self._settings = settings
         self._circuit = Circuit(provider, settings.circuit_breaker)
         self._timeout: aiohttp.ClientTimeout | None = None
+        self._place: _Place | None = None
         self._images = images
         self._provider = provider
         self._endpoint = endpoint
@@ -165,6 +184,9 @@ class UpstreamEngine:
 
         if self._timeout is None:
             self._timeout = client_timeout(self._settings)
+        place = self._place
+        if place is None or place.endpoint is not endpoint:  # the same again and again, unless a trace is told of
+            place = self._place = _Place(endpoint)
         clock = asyncio.get_running_loop().time
         began = clock()
         for attempt in itertools.count():
@@ -172,9 +194,9 @@ class UpstreamEngine:
                 # Awaited by itself: as a context manager it would keep what it was made with for the whole stream.
                 response = await allowance.head(
                     self._session().post(
-                        f"{endpoint.base_url.rstrip('/')}/chat/completions",
+                        place.url,
                         data=await _body(turn, streamed=streamed),
-                        headers={"content-type": "application/json", **_ACCEPTED[streamed], **endpoint.headers},
+                        headers=place.headers[streamed],
                         allow_redirects=False,
                         timeout=self._timeout,
                     )
@@ -292,9 +314,12 @@ async def _words_of(refusal: aiohttp.ClientResponse) -> bytes:
 async def _read(body: ConnectionWatch) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    while piece := await body.read():
+    while not body.is_over:
+        piece = await body.read()
         pieces.append(piece)
         size += len(piece)
         if size > _MAX_COMPLETION_BYTES:
             raise EngineFailed("The upstream's answer is larger than 32 MiB.", code="upstream_answer_too_large")
-    return await aside_if(size > LARGE, b"".join, pieces)
+    if size > LARGE:
+        return await aside(b"".join, pieces)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
