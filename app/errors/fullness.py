@@ -64,6 +64,7 @@ class ConnectionsFull(GatewayError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The gateway has as many connections as gateway.limits.maxConnections allows. Try again later.",
+            "The gateway has as many connections as gateway.limits.maxConnections or its file descriptors allow. "
+            "Try again later.",
             retry_after=2,
         )

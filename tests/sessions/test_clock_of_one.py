@@ -129,4 +129,6 @@ def test_a_lock_out_is_the_same_for_both(database: PostgresqlPlace, tmp_path: Pa
 
 def stored(database: PostgresqlPlace) -> list[tuple[str, ...]]:
     """Return the roles of what is in the session, in the order of storage."""
-    return database.execute("SELECT role, created_at FROM messages WHERE session_key = 'agent:main:k' ORDER BY 2, 1 DESC")
+    return database.execute(
+        "SELECT role, created_at FROM messages WHERE session_key = 'agent:main:k' ORDER BY 2, 1 DESC"
+    )
