@@ -36,7 +36,7 @@ _AT_ONCE: Final = "never interrupted"
 
 
 def hostile_clients(folder: Path) -> Iterator[Row]:
-    """Do one thing after the other to the same gateway; between them a turn has to work, and in the end all be there."""
+    """Do one thing after the other to the same gateway; between them turns have to work, and be there."""
     told = Told()
     with FakeUpstream() as upstream:
         limits = {
@@ -160,7 +160,7 @@ FAULTS: Final[dict[str, tuple[Callable[[Zero, FakeUpstream], str], str]]] = {
         ),
         "413 request_too_large",
     ),
-    "JSON 30,000 lists deep": (_sent(request(b"[" * 30_000, "Connection: close")), "400 invalid_json"),
+    "JSON 30,000 lists deep": (_sent(request(b'{"x": ' + b"[" * 30_000, "Connection: close")), "400 invalid_json"),
     "bytes that are no JSON": (_sent(request(b"\x00\xff\xfe", "Connection: close")), "400 invalid_json"),
     "more runs than there may be": (_crowd, "503 runs_full"),
     "leaves while it waits, or in mid-stream": (_leaves, ""),
