@@ -31,6 +31,27 @@ _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "proxy-authenticate", "cookie"})
+_MEANINGFUL = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "content-encoding",
+        "expect",
+        "forwarded",
+        "idempotency-key",
+        "last-event-id",
+        "origin",
+        "openai-organization",
+        "openai-project",
+        "traceparent",
+        "tracestate",
+        "user-agent",
+        "x-api-key",
+        "x-request-id",
+    }
+)
+"""What a request has anyway, or what says something else about it."""
+_MEANINGFUL_BEGINNINGS = ("access-control-", "sec-", "x-forwarded-", "x-stainless-", "x-zero-")
 _NUMBERED = r"(?P<address>[0-9.]+|\[[0-9A-Fa-f:.]+\])"
 _PORT = r"(?::(?P<port>[1-9][0-9]{0,4}))?"
 _ORIGIN = re.compile(rf"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:{_NUMBERED}|[A-Za-z0-9._-]+){_PORT}")
@@ -201,7 +222,7 @@ def _check_session_headers(headers: tuple[str, ...], path: KeyPath) -> None:
             raise RuleError(place, "this header carries a secret, which may not become a session's name", "Remove it.")
         if name in _FRAMING or name in _HOP_BY_HOP:
             raise RuleError(place, "this header is about the connection, not about a conversation", "Remove it.")
-        if name.startswith("x-zero-") or name == "x-request-id":
+        if name in _MEANINGFUL or name.startswith(_MEANINGFUL_BEGINNINGS):
             raise RuleError(place, "this header has a meaning of its own for the gateway", "Remove it.")
         if name in seen:
             raise RuleError(place, f'"{header}" is listed twice', "Remove one of the two.")

@@ -41,10 +41,15 @@ def is_repetition(history: Sequence[StoredMessage], sent: Sequence[Sent], merged
     if not history or history[-1].message.role != "assistant":
         return False
     if merged.known:
-        return merged.kept == len(history) - 1 and not sent
+        return asks_anew(history, sent, merged)
     # Nothing of the assistant's is sent along: what it was the answer to then stands right before the last answer.
     before = [message.digest for message in history[max(0, len(history) - 1 - len(sent)) : -1]]
     return merged.kept == len(history) and before == [message.digest for message in sent]
+
+
+def asks_anew(history: Sequence[StoredMessage], sent: Sequence[Sent], merged: Merge) -> bool:
+    """Tell whether a request is the whole session but its last answer, as if that were to be made anew."""
+    return bool(history) and merged.known > 0 and merged.kept == len(history) - 1 and not sent
 
 
 def can_be_given_again(job: Job, answer: Message) -> bool:

@@ -26,7 +26,8 @@ from app.runs.lanes import Lanes
 from app.runs.observer import RunObserver, observed, watching
 from app.runs.past import Past
 from app.runs.prompt import system_messages
-from app.runs.repetition import RETRY_SECONDS, can_be_given_again, given_again, is_repetition
+from app.runs.regenerations import Regenerations
+from app.runs.repetition import RETRY_SECONDS, can_be_given_again, given_again
 from app.runs.reset_confirmation import confirmation
 from app.runs.sizing import Conversation
 from app.runs.token_count import added
@@ -79,6 +80,7 @@ class Runs:
         self.arrivals = Arrivals()
         """Who is on the way into a session's queue. A door that has something to find out first notes its run there."""
         self._resent = ResentConversations()
+        self._regenerations = Regenerations()
         self._session_lanes = Lanes("session")
         self._agent_lanes = Lanes("agent")
 
@@ -224,7 +226,7 @@ class Runs:
             self._resent.remember(target.session_key, going.resent)
             if not going.messages:
                 return await self._begin_anew(job, listener, fence)
-            repeated = job.retried and is_repetition(history, going.sent, going.merged)
+            repeated = self._regenerations.repeats(job, history, going.sent, going.merged)
             if repeated and await self._is_recent(target.session_key):
                 kept, new, stored = history.first(len(history) - 1), (), history[-1].message
                 parent = kept[-1].id if kept else None
@@ -250,6 +252,7 @@ class Runs:
         if target.stateful and not answer.replayed:
             said = await aside_if(answer.size > LARGE, answer.transcript)
             await self._remember(job, history, parent, (*new, said), fence)
+            self._regenerations.made(target.session_key)
         if listener is not None:
             for event in last:
                 await listener.on_event(event)

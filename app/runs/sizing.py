@@ -9,8 +9,9 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import chain, islice
-from operator import is_
+from itertools import chain, compress, islice
+from itertools import count as numbers
+from operator import is_, is_not
 from threading import Lock
 from typing import Any, Final
 
@@ -201,8 +202,8 @@ def _kept(conversation: Conversation, told: Sequence[Message]) -> tuple[int, int
     middle = told[len(system) : len(told) - len(new)]
     if len(told) < len(system) + len(new) or len(middle) > len(history):
         return None
-    differ = (at for at, (one, other) in enumerate(zip(middle, history, strict=False)) if one is not other)
-    pinned = next(differ, 0 if len(middle) == len(history) else len(middle))
+    differing = compress(numbers(), map(is_not, middle, history))
+    pinned = next(differing, 0 if len(middle) == len(history) else len(middle))
     tail = len(history) - len(middle) + pinned
     expected = chain(system, islice(history, pinned), history[tail:], new)
     return (pinned, tail) if all(map(is_, told, expected)) else None

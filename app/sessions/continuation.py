@@ -13,7 +13,7 @@ from typing import overload
 
 import msgspec
 
-from app.sessions.merge import Merge, Sent, merge
+from app.sessions.merge import Merge, Sent, merge, never_answered
 from app.sessions.message import Message, digest
 from app.sessions.resent import Resent, joined, resent
 from app.sessions.reset import forgotten_part, mark
@@ -90,8 +90,9 @@ def continued(
         last is not None
         and last.begins(text, history, commands)
         and behind_command(messages[last.count :], commands) is None
+        and (going := _gone_on(history, messages, text, last)).kept >= len(history) - 1
     ):
-        return _gone_on(history, messages, text, last)
+        return going
     behind = behind_command(messages, commands)
     others = 0 if behind is None else len(messages) - len(behind)
     counted = messages if behind is None else behind
@@ -100,7 +101,8 @@ def continued(
     before = [message.digest for message in sent[:forgotten]]
     parent = mark(before) if before else None
     counted, sent = counted[forgotten:], sent[forgotten:]
-    merged = merge(_Digests(history), sent, whole=whole or behind is not None or forgotten > 0)
+    whole = whole or behind is not None or forgotten > 0 or never_answered(map(_was_sent, history), sent)
+    merged = merge(_Digests(history), sent, whole=whole)
     if merged.kept:
         parent = history[merged.kept - 1].id
     known = merged.known
@@ -122,7 +124,10 @@ def continued(
 def _gone_on(
     history: Sequence[StoredMessage], messages: tuple[Message, ...], text: bytes, last: Resent
 ) -> Continuation:
-    """Return what comes of a request that begins as the last one did, and as the session does."""
+    """Return what comes of a request that begins as the last one did, and as the session does.
+
+    Unless that leaves a turn of the session behind: then more of it may be found in the session's middle.
+    """
     sent = [_sent(message) for message in messages[last.count :]]
     stored = history[last.kept : last.kept + len(sent)]
     more = sum(1 for _ in takewhile(bool, (had.digest == new.digest for had, new in zip(stored, sent, strict=False))))
@@ -141,6 +146,10 @@ def _gone_on(
 
 def _sent(message: Message) -> Sent:
     return Sent(digest(message), message.role == "assistant")
+
+
+def _was_sent(stored: StoredMessage) -> Sent:
+    return Sent(stored.digest, stored.message.role == "assistant")
 
 
 class _Digests(Sequence[str]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from operator import attrgetter, eq
+from operator import eq
 from typing import Final, TypeVar, overload
 
 from app.sessions.message import Message
@@ -16,7 +16,6 @@ from app.sessions.store import StoredMessage
 from app.sessions.totals import Totals
 
 _T = TypeVar("_T")
-_message = attrgetter("message")
 _OVERHEAD: Final = 720
 """Bytes that a message takes up beside its text: ids, digests, sums, objects."""
 
@@ -39,23 +38,26 @@ class History(_Shown[StoredMessage]):
 
     Args:
         stored: The list that it shares; nobody else may change that.
+        said: The messages in it, without the rest; shared too, so that they needn't be picked out each turn.
         ends: How many bytes there are up to each message's end; shared too.
         length: How many of them are its own.
         callers: Where messages are that may call a function in the older form of tools; shared too.
         totals: What its last messages are together, by what was asked; shared too.
     """
 
-    __slots__ = ("_callers", "_ends", "_length", "_stored", "_totals")
+    __slots__ = ("_callers", "_ends", "_length", "_said", "_stored", "_totals")
 
     def __init__(
         self,
         stored: list[StoredMessage] | None = None,
+        said: list[Message] | None = None,
         ends: list[int] | None = None,
         length: int = 0,
         callers: list[int] | None = None,
         totals: dict[str, Totals] | None = None,
     ) -> None:
         self._stored = [] if stored is None else stored
+        self._said = [] if said is None else said
         self._ends = [] if ends is None else ends
         self._length = length
         self._callers = [] if callers is None else callers
@@ -69,7 +71,7 @@ class History(_Shown[StoredMessage]):
     @property
     def messages(self) -> Spoken:
         """What was said, without ids and digests."""
-        return Spoken(self, self._stored)
+        return Spoken(self, self._said)
 
     @property
     def held(self) -> int:
@@ -93,7 +95,7 @@ class History(_Shown[StoredMessage]):
         """Return the history as it was after its first ``count`` messages."""
         if count >= self._length:
             return self
-        return History(self._stored, self._ends, count, self._callers, self._totals)
+        return History(self._stored, self._said, self._ends, count, self._callers, self._totals)
 
     def up_to(self, message_id: str) -> History | None:
         """Return the history as it was after a message, or ``None`` if it isn't in it."""
@@ -102,10 +104,11 @@ class History(_Shown[StoredMessage]):
 
     def extended(self, new: Iterable[StoredMessage]) -> History:
         """Return the history as it is after further messages."""
-        stored, ends, callers, totals = self._stored, self._ends, self._callers, self._totals
+        stored, said, ends = self._stored, self._said, self._ends
+        callers, totals = self._callers, self._totals
         if self._length < len(stored):
             # Another one has grown at this place already: this is a fork, and gets lists of its own.
-            stored, ends = stored[: self._length], ends[: self._length]
+            stored, said, ends = stored[: self._length], said[: self._length], ends[: self._length]
             callers = [at for at in callers if at < self._length]
             totals = {what: some.up_to(self._length) for what, some in list(totals.items())}
         for one in new:
@@ -113,7 +116,8 @@ class History(_Shown[StoredMessage]):
                 callers.append(len(stored))
             ends.append((ends[-1] if ends else 0) + len(memoryview(one.message.raw)))
             stored.append(one)
-        return History(stored, ends, len(stored), callers, totals)
+            said.append(one.message)
+        return History(stored, said, ends, len(stored), callers, totals)
 
     def __len__(self) -> int:
         return self._length
@@ -139,14 +143,14 @@ class Spoken(_Shown[Message]):
 
     Args:
         history: The history.
-        stored: The list that it shares.
+        said: The list of messages that it shares.
     """
 
-    __slots__ = ("_history", "_length", "_stored")
+    __slots__ = ("_history", "_length", "_said")
 
-    def __init__(self, history: History, stored: list[StoredMessage]) -> None:
+    def __init__(self, history: History, said: list[Message]) -> None:
         self._history = history
-        self._stored = stored
+        self._said = said
         self._length = len(history)
 
     @classmethod
@@ -171,7 +175,7 @@ class Spoken(_Shown[Message]):
         return len(self._history)
 
     def __iter__(self) -> Iterator[Message]:
-        return map(_message, islice(self._stored, self._length))
+        return iter(self._said[: self._length])
 
     @overload
     def __getitem__(self, index: int) -> Message: ...
@@ -181,10 +185,11 @@ class Spoken(_Shown[Message]):
 
     def __getitem__(self, index: int | slice) -> Message | list[Message]:
         if isinstance(index, slice):
-            return [stored.message for stored in self._history[index]]
+            begin, end, step = index.indices(self._length)
+            return self._said[begin:end] if step == 1 else [self._said[at] for at in range(begin, end, step)]
         if 0 <= index < self._length:  # the common case, by the shortest way: a long conversation asks this often
-            return self._stored[index].message
-        return self._history[index].message
+            return self._said[index]
+        return self._said[_place(index, self._length)]
 
 
 def may_call_function(message: Message) -> bool:

@@ -5,7 +5,8 @@ A pure function over digests. The rule with examples is docs/sessions.md; its so
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 
@@ -33,10 +34,12 @@ def merge(stored: Sequence[str], sent: Sequence[Sent], *, whole: bool = False) -
             has no answer yet is the beginning of a conversation, made anew or edited, and not its next turn.
 
     Returns:
-        1. Nothing that the assistant said is among ``sent``: all of it is new and follows what is stored.
+        1. Nothing that the assistant said is among ``sent``: all of it is new and follows what is stored. For those
+           whose answers got lost on the way, see ``never_answered``.
         2. ``sent`` begins as the stored chain begins: the common beginning stays, the rest follows. Where that leaves
            stored messages behind, an earlier message was edited or is being answered anew: the conversation forks.
-        3. ``sent`` begins in the middle of the stored chain (the client cut old messages off): the same, from there.
+        3. More of ``sent`` goes on from a place in the middle of the stored chain (the client cut old messages off):
+           the same, from there.
         4. Otherwise it is another conversation: it forks at the root.
     """
     answers = (position for position, message in enumerate(sent) if message.from_assistant)
@@ -48,18 +51,34 @@ def merge(stored: Sequence[str], sent: Sequence[Sent], *, whole: bool = False) -
         if known != message.digest:
             break
         begins += 1
-    if begins:
+    # From no other place could more match than there is behind it.
+    if first_answer is None or begins >= len(stored) - 1 or (begins and whole):
         return Merge(begins, begins)
-    if first_answer is None:
-        return Merge(0, 0)
     matches = match_lengths(stored, [message.digest for message in sent])
     # A user's "yes" stands in many conversations; only words of the assistant prove that this is the place.
     enough = 1 + first_answer
-    best = Merge(0, 0)
+    best = Merge(begins, begins)
     for start, length in enumerate(matches):
-        if length >= enough and length >= best.known:
+        # The beginning comes before others of the same length, and of others the latest.
+        longer = length > best.known or (length == best.known and best.kept > best.known)
+        if start and length >= enough and longer:
             best = Merge(start + length, length)
     return best
+
+
+def never_answered(stored: Iterable[Sent], sent: Sequence[Sent]) -> bool:
+    """Tell whether a request has all that the assistant was told, and nothing of what it said: that never arrived.
+
+    A single message may be one that is said for the second time; of more than one that would be very odd.
+
+    Args:
+        stored: The session's active branch, oldest first.
+        sent: The request's messages, oldest first.
+    """
+    if len(sent) < 2 or any(message.from_assistant for message in sent):
+        return False
+    told = [message.digest for message in islice((one for one in stored if not one.from_assistant), len(sent) + 1)]
+    return bool(told) and told == [message.digest for message in sent[: len(told)]]
 
 
 def match_lengths(stored: Sequence[str], sent: Sequence[str]) -> list[int]:

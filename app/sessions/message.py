@@ -19,6 +19,8 @@ from app.large.shortened import Shortened
 ALGORITHM: Final = "sha256"
 
 _IDENTIFYING: Final = ("name", "tool_call_id", "refusal")
+_CACHE_MARKS: Final = frozenset({"prompt_cache_breakpoint", "cache_control"})
+"""Of a part: clients move them from turn to turn."""
 _MAX_ARGUMENTS: Final = 256 * 1024
 _MAX_ARGUMENTS_VALUES: Final = 10_000
 """What a call's arguments may have, in characters and in JSON values, to be compared by what they say."""
@@ -95,7 +97,7 @@ def _canonical_content(content: Any, strip: Callable[[str], str]) -> Any:
     if isinstance(content, str):
         return strip(content)
     if isinstance(content, list):
-        parts = [{k: v for k, v in p.items() if v is not None and k != "prompt_cache_breakpoint"} for p in content]
+        parts = [{k: v for k, v in p.items() if v is not None and k not in _CACHE_MARKS} for p in content]
         if len(parts) == 1 and parts[0].get("type") == "text":
             return strip(parts[0]["text"])
         return parts

@@ -69,7 +69,7 @@ def forgotten_part(history: Sequence[StoredMessage], sent: Sequence[Sent], *, wh
     digests = [message.digest for message in sent]
     places = [at for at in range(1, len(sent)) if _begins_behind(history[0], digests[max(0, at - 2) : at])]
     if not places:
-        return 0
+        return int(_begins_with_the_last_one(history, sent))
     stored = [message.digest for message in history]
     followed = match_lengths(digests, stored)
     best = max(places, key=lambda at: (followed[at], at))
@@ -77,6 +77,18 @@ def forgotten_part(history: Sequence[StoredMessage], sent: Sequence[Sent], *, wh
         return best
     known = merge(stored, sent, whole=True).known
     return best if followed[best] >= known else 0
+
+
+def _begins_with_the_last_one(history: Sequence[StoredMessage], sent: Sequence[Sent]) -> bool:
+    """Tell whether a window that was cut off begins with one forgotten answer, and goes on with the chain from there.
+
+    The mark can't say so: it is made of two messages. An answer further on says that this is the place.
+    """
+    if len(sent) < 2 or not sent[0].from_assistant:
+        return False
+    stored = [message.digest for message in history]
+    known = match_lengths(stored, [message.digest for message in sent[1:]])[0]
+    return any(message.from_assistant for message in sent[1 : 1 + known]) and not merge(stored, sent).known
 
 
 def _begins_behind(first: StoredMessage, forgotten: Sequence[str]) -> bool:

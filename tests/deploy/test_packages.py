@@ -26,6 +26,12 @@ from tests.documents import ROOT, fenced
 from tests.live_gateway import free_port
 
 SECONDS: Final = 30.0
+BEGUN: Final = """\
+python3 -m venv zero
+zero/bin/pip install ./dist/*.whl
+zero/bin/zero init
+zero/bin/zero gateway
+"""
 WITHIN: Final = {"app/contract/openapi.yaml", "app/contract/openapi.json", "app/contract/asyncapi.yaml"} | {
     "app/contract/asyncapi.json",
     "app/contract/reference.html",
@@ -145,7 +151,8 @@ def test_it_serves(served: str, home: Path) -> None:
         assert b'"zero:main"' in response.read()
     schema = run(home / "zero" / "bin" / "zero", "config", "schema", cwd=home)
     assert (ROOT / "contracts" / "zero.schema.json").read_text() == schema
-    asking, setting = (block.text for block in fenced(ROOT / "docs" / "index.md", "bash")[2:])
+    _, begun, asking, setting = (block.text for block in fenced(ROOT / "docs" / "index.md", "bash"))
+    assert BEGUN == begun  # what the fixtures have done
     port = served.rpartition(":")[2]
     said = run("sh", "-c", asking, cwd=home, HOME=str(home), ZERO_GATEWAY_PORT=port)
     assert "What is the capital of France?\n" == said

@@ -52,6 +52,13 @@ def test_lists_and_tables_are_lists_and_tables(site: Path) -> None:
     assert [] == [page.name for page in site.rglob("*.html") if plain.search(page.read_text())]
 
 
+def test_comments_for_the_tests_are_not_in_it(site: Path) -> None:
+    """Its reader has no use for them."""
+    text = "Before:\n\n<!-- run by tests/x.py -->\n\n```bash\ntrue\n```\n"
+    assert "Before:\n\n```bash\ntrue\n```\n" == on_page_markdown(text, Page("a.md"))
+    assert [] == [page.name for page in site.rglob("*.html") if "run by tests" in page.read_text()]
+
+
 class Page:
     """What MkDocs hands to the hook, as far as it looks at it."""
 

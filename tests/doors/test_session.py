@@ -50,10 +50,14 @@ class TestConversation:
              [("user", "other"), ("assistant", "talk"), ("user", "three")]),
             ([user("two")], [*ONE, *TWO, ("user", "two")]),
             ([user("three"), user("four")], [*ONE, *TWO, ("user", "three"), ("user", "four")]),
+            ([user("one"), user("two"), user("three")], [("user", "one"), ("user", "two"), ("user", "three")]),
+            ([*SENT_ONE, user("five"), assistant("re: five"), user("six")],
+             [*ONE, ("user", "five"), ("assistant", "re: five"), ("user", "six")]),
         ],
         ids=["last message only", "everything", "window cut", "cut before an answer", "first message edited",
              "second message edited", "answer regenerated", "edited in the middle", "answer edited",
-             "another conversation", "the same words again", "two new messages"],
+             "another conversation", "the same words again", "two new messages", "answers lost on the way",
+             "turns left out in the middle"],
     )  # fmt: skip
     def test_nothing_is_seen_twice(
         self,
@@ -91,6 +95,17 @@ class TestConversation:
         ]
         chat(live, resent, headers=key)
         assert seen(upstream) == [*ONE, *TWO, ("user", "three")]
+
+    def test_a_window_that_begins_with_the_conversation_s_first_words_is_found(
+        self, live: LiveGateway, upstream: Upstream, key: dict[str, str]
+    ) -> None:
+        """Where more of it follows in the middle, that is where it belongs, and nothing from before is forgotten."""
+        chat(live, "one", headers=key)
+        chat(live, "three", headers=key)
+        window = [*SENT_ONE, user("three"), assistant("re: three"), user("four")]
+        chat(live, window, headers=key)
+        three = (("user", "three"), ("assistant", "re: three"))
+        assert seen(upstream) == [*ONE, *TWO, *ONE, *three, ("user", "four")]
 
     def test_a_branch_left_behind_can_be_taken_up_again(
         self, live: LiveGateway, upstream: Upstream, key: dict[str, str]

@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from app.config import ConfigError, load
 from app.engines.upstream.engine import Endpoint
@@ -21,6 +25,7 @@ from tests.fakes.upstream import FakeUpstream
 from tests.live_gateway import LiveGateway, free_port
 from tests.security.secrets_in_use import API_KEY, GATEWAY_TOKEN, HEADER_VALUE, MARK, OTHER_KEY, with_secrets
 from tests.security.served import ServedGateway
+from tests.telemetry.watched import spoken, watched
 from tests.ws.client import Client, handshake
 
 ECHOES: dict[str, Script] = {
@@ -138,6 +143,37 @@ def test_in_the_state_directory(secretive: LiveGateway, upstream: FakeUpstream) 
     assert files
     for path in files:
         assert MARK.encode() not in path.read_bytes(), path
+
+
+def test_in_what_is_watched(tmp_path: Path, upstream: FakeUpstream) -> None:
+    """Neither metrics nor the audit log nor spans have a secret in them, or anything that was said."""
+    config, environ = with_secrets(upstream)
+    spans, provider, audit = InMemorySpanExporter(), TracerProvider(), tmp_path / "audit.jsonl"
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    secret_words, bearer = "the launch code is 0000", {"authorization": f"Bearer {GATEWAY_TOKEN}"}
+
+    async def work(client: httpx.AsyncClient) -> str:
+        for script in ECHOES.values():
+            upstream.play(script)
+            for streamed in (False, True):
+                body = {**spoken(text=secret_words, user="u"), "stream": streamed}
+                assert b'"error"' in (await client.post(CHAT, json=body, headers=bearer)).content
+        upstream.play(whole(200, completion(secret_words)))
+        assert 200 == (await client.post(CHAT, json=spoken(text=secret_words), headers=bearer)).status_code
+        guess = {"authorization": f"Bearer {MARK}-guess"}
+        assert 401 == (await client.get(f"/v1/models?api_key={MARK}-guess", headers=guess)).status_code
+        assert 404 == (await client.get(f"/{MARK}-path", headers=bearer)).status_code
+        return (await client.get("/metrics", headers=bearer)).text
+
+    on = {"metrics": {"enabled": True}, "logs": {"audit": str(audit)}, "traces": {"enabled": True}}
+    metrics = watched(tmp_path, upstream, on, work, provider, config=config, environ=environ)
+    traces = " ".join(span.to_json() for span in spans.get_finished_spans())
+
+    assert 2 * len(ECHOES) + 1 == len(audit.read_text().splitlines())
+    for said, own in ((metrics, "zero_runs_total"), (audit.read_text(), "operator"), (traces, "invoke_agent main")):
+        assert own in said
+        assert MARK not in said
+        assert secret_words not in said
 
 
 COMMANDS = [

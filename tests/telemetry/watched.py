@@ -34,6 +34,9 @@ def watched(
     gateway: Mapping[str, Any],
     work: Callable[[httpx.AsyncClient], Awaitable[T]],
     provider: TracerProvider | None = None,
+    *,
+    config: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> T:
     """Have a gateway asked, and return what came of it.
 
@@ -43,12 +46,16 @@ def watched(
         gateway: What the configuration's ``gateway`` says besides.
         work: Asks.
         provider: Where spans go.
+        config: Instead of ``upstream_configuration``.
+        environ: What the configuration's variables stand for.
     """
-    file = folder / "zero.json"
-    file.write_text(json.dumps(merged(upstream_configuration(upstream), {"gateway": gateway})))
+    file, variables = folder / "zero.json", environ or {}
+    file.write_text(json.dumps(merged(config or upstream_configuration(upstream), {"gateway": gateway})))
 
     async def run() -> T:
-        made = Gateway(load(file, {}), {"HOME": str(folder), "ZERO_STATE_DIR": str(folder)}, provider)
+        made = Gateway(
+            load(file, variables), {**variables, "HOME": str(folder), "ZERO_STATE_DIR": str(folder)}, provider
+        )
         made.store.open()
         transport = httpx.ASGITransport(app=cast("Any", made.app))
         headers = {"authorization": f"Bearer {TOKEN}"}

@@ -1,4 +1,7 @@
-"""The documents say what the code says: every key, every error code, every example, every link."""
+"""The documents say what the code says: every key, every error code, every link.
+
+Their examples are tried in tests/snippets.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import json5
 import msgspec
 import pytest
 
 from app import errors
-from app.config import load
 from app.config.structs import Config
-from tests.documents import ROOT, Block, anchors, documents, fenced, links, rows
+from tests.documents import ROOT, anchors, documents, links, rows
 
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 ERRORS = ROOT / "docs" / "errors.md"
-WHOLE = "// A whole configuration."
 KEY = re.compile(r"`([A-Za-z]+(?:\.[A-Za-z<>\[\]]+)+)`")
-
-# By a name that pytest's output can show: "sessions.md:12".
-BLOCKS = {
-    f"{document.relative_to(ROOT)}:{block.line}": block
-    for document in documents()
-    for block in fenced(document, "json5")
-}
-WHOLE_BLOCKS = {name: block for name, block in BLOCKS.items() if block.text.startswith(WHOLE)}
 
 
 class Key(typing.NamedTuple):
@@ -95,6 +87,21 @@ def error_rows() -> list[list[str]]:
     return [cells for cells in rows(ERRORS.read_text()) if len(cells) == 7 and cells[0].isdigit()]
 
 
+def limit_rows() -> list[list[str]]:
+    """Return the rows of docs/limits.md that have a number in brackets and a key of the configuration."""
+    table = [cells for cells in rows((ROOT / "docs" / "limits.md").read_text()) if re.search(r"\(\d", cells[0])]
+    return [cells for cells in table if set(KEY.findall(cells[1])) & {key.path for key in keys()}]
+
+
+def quantities(default: str) -> Iterator[str]:
+    """Yield how a number may be written, with its unit or without."""
+    number = float(default)
+    yield f"{number:,.0f}"
+    yield f"{number:.0f} s"
+    for unit, size in (("KiB", 1024), ("MB", 10**6)):
+        yield f"{number / size:g} {unit}"
+
+
 def failures() -> list[type[errors.GatewayError]]:
     """Return every class of failure with a status and a code of its own."""
     found = (thing for _, thing in inspect.getmembers(errors, inspect.isclass))
@@ -153,25 +160,16 @@ class TestErrors:
         assert {cells[2].strip("`") for cells in error_rows()} - texts() - composed <= {"null"}
 
 
-class TestExamples:
-    """The JSON5 of every document."""
+class TestLimits:
+    """docs/limits.md."""
 
-    @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS.keys())
-    def test_is_json5(self, block: Block) -> None:
-        """A reader can copy it."""
-        assert isinstance(json5.loads(block.text), dict)
+    @pytest.mark.parametrize("row", limit_rows(), ids=lambda row: row[0])
+    def test_has_the_defaults_that_the_code_has(self, row: list[str]) -> None:
+        """The number in brackets is what a configuration without the key gets."""
+        defaults = {key.path: key.default.strip("`") for key in keys()}
+        named = [key for key in KEY.findall(row[1]) if key in defaults]
 
-    @pytest.mark.parametrize("block", WHOLE_BLOCKS.values(), ids=WHOLE_BLOCKS.keys())
-    def test_loads_where_it_is_a_whole_configuration(self, block: Block, tmp_path: Path) -> None:
-        """A reader can start the gateway with it, once its variables are set."""
-        path = tmp_path / "zero.json"
-        path.write_text(block.text)
-
-        assert load(path, dict.fromkeys(re.findall(r"\$\{(\w+)\}", block.text), "value")).agents
-
-    def test_some_are_whole(self) -> None:
-        """The mark that makes an example be loaded is still the one that the documents use."""
-        assert len(WHOLE_BLOCKS) > 1
+        assert [] == [key for key in named if not {*quantities(defaults[key])} & {*re.findall(r"[\d,]+ ?\w*", row[0])}]
 
 
 class TestLinks:

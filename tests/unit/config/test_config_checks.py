@@ -334,6 +334,8 @@ def test_session_headers_are_headers_of_applications() -> None:
         *((name, "carries a secret") for name in ("Authorization", "proxy-authorization", "Cookie")),
         *((name, "about the connection") for name in ("Host", "content-length", "Keep-Alive", "TE", "upgrade")),
         *((name, "meaning of its own") for name in ("x-zero-session-key", "X-Zero-Agent-Id", "x-request-id")),
+        *((name, "meaning of its own") for name in ("Idempotency-Key", "x-stainless-retry-count", "Origin", "Accept")),
+        *((name, "meaning of its own") for name in ("User-Agent", "X-Forwarded-For", "traceparent", "x-api-key")),
     ],
 )
 def test_a_header_with_another_meaning_brings_no_session(name: str, fault: str) -> None:

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import json5
 import pytest
 
 from app.config import ConfigError, load
@@ -15,9 +16,8 @@ from tests.doors.client import chat, user
 from tests.live_gateway import LiveGateway, configuration
 
 PAGE = Path(__file__).parents[3] / "docs" / "engines.md"
-AGENTS = {
-    "list": [{"id": "main", "model": "reverse/words"}, {"id": "letters", "model": "reverse/letters"}],
-}
+[NAMED] = (json5.loads(block.text)["agents"]["list"] for block in fenced(PAGE, "json5") if "reverse/" in block.text)
+AGENTS = {"list": [*NAMED, {"id": "letters", "model": "reverse/letters"}]}
 
 StartGateway = Callable[..., LiveGateway]
 

@@ -23,7 +23,7 @@ class TinyEngine:
     """
 
     def __init__(self, answer: Answering | None = None) -> None:
-        self._answer = answer or repeat
+        self.answer = answer or repeat
         self.turns: list[Turn] = []
         self.ended: list[str] = []
         """How each run came to its end, in the order of the ends."""
@@ -38,7 +38,7 @@ class TinyEngine:
         self.turns.append(turn)
         end = "closed"
         try:
-            async for event in self._answer(turn):
+            async for event in self.answer(turn):
                 yield event
             end = "done"
         except asyncio.CancelledError:

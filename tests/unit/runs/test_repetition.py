@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from time import time
 
 import pytest
 
+from app.errors import RunAborted
+from app.runs.event import Event
 from app.runs.repetition import RETRY_SECONDS
 from app.runs.run import Runs
+from app.runs.turn import Turn
 from app.sessions.message import Message
 from app.sessions.sqlite import SqliteStore
 from tests.unit.conversation import assistant, script, user
-from tests.unit.runs.engines import Shelf, TinyEngine
+from tests.unit.runs.engines import Shelf, TinyEngine, repeat
 from tests.unit.runs.jobs import KEY, job, request
 
 A, RE_A, B, RE_B = user("a"), assistant("re: a"), user("b"), assistant("re: b")
@@ -87,6 +90,29 @@ def test_a_retry_whose_first_attempt_never_came(tmp_path: Path) -> None:
     async def scenario(table: Table) -> None:
         assert ("re: a", False) == await table.retry(A)
         assert ("re: b", False) == await table.retry(A, RE_A, B)
+        assert TURNS == await table.written()
+
+    play(tmp_path, scenario)
+
+
+def test_a_retry_of_a_regeneration_is_none_of_the_answer_before(tmp_path: Path) -> None:
+    """Who wanted the last answer anew, and didn't get it, doesn't get the old one; who got the new one gets that."""
+
+    async def unwilling(turn: Turn) -> AsyncIterator[Event]:
+        async for event in repeat(turn):
+            if turn.messages:
+                raise RunAborted("somebody wanted it to")
+            yield event
+
+    async def scenario(table: Table) -> None:
+        await table.say(A)
+        await table.say(A, RE_A, B)
+        table.engine.answer = unwilling
+        with pytest.raises(RunAborted):
+            await table.say(A, RE_A, B)
+        table.engine.answer = repeat
+        assert ("re: b", False) == await table.retry(A, RE_A, B)
+        assert ("re: b", True) == await table.retry(A, RE_A, B)
         assert TURNS == await table.written()
 
     play(tmp_path, scenario)

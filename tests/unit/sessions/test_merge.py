@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.sessions.merge import Merge, Sent, merge
+from app.sessions.merge import Merge, Sent, merge, never_answered
 
 # In the words below a small letter is a user's message and a capital one is the assistant's.
 
@@ -63,6 +63,14 @@ def test_long_repetitive_conversations_are_matched_in_linear_time() -> None:
         # Rule 3: in the longest place, and among equals in the latest.
         ("aAyYbBzyYcC", "yYcCd", Merge(11, 4)),
         ("aAyYbyYc", "yYd", Merge(7, 2)),
+        # Rule 3: the window begins with the words that the chain begins with, but is found later at a greater length.
+        ("aAbBaCdD", "aCdDe", Merge(8, 4)),
+        ("aAbBaAcCdD", "aAcCdDe", Merge(10, 6)),
+        ("aAbBaAcC", "aAcx", Merge(7, 3)),
+        # ... and not where it is found at no greater length, or no answer proves the place.
+        ("aAbBaAcC", "aAx", Merge(2, 2)),
+        ("aAbBacC", "aXb", Merge(1, 1)),
+        ("aAbaxX", "axY", Merge(1, 1)),
         # Rule 4: another conversation. A user's message alone doesn't prove a place.
         ("aAbB", "xXy", Merge(0, 0)),
         ("aAbB", "bXy", Merge(0, 0)),
@@ -210,6 +218,32 @@ def test_whole_conversations_are_seen_as_they_were_sent(stored: str, request: st
     assert stored[: merged.kept - merged.known] + request == "".join(seen(stored, request, merged))
     if request.islower():
         assert request == "".join(seen(stored, request, merged))
+
+
+@pytest.mark.parametrize(
+    ("stored", "request_", "expected"),
+    [
+        ("aA", "ab", True),
+        ("aAbB", "abc", True),
+        ("aAbB", "ab", True),
+        ("abA", "abc", True),
+        # One alone may be said twice.
+        ("aA", "a", False),
+        # Something else was said in between, or first.
+        ("aAbB", "ac", False),
+        ("aAbBcC", "ab", False),
+        ("aA", "ba", False),
+        # Some answers did arrive.
+        ("aAbB", "aAbc", False),
+        ("", "ab", False),
+    ],
+)
+def test_answers_that_got_lost(stored: str, request_: str, expected: bool) -> None:
+    """All that was said before, without its answers, and then more: it is said again and not anew."""
+    assert expected is never_answered(sent(stored), sent(request_))
+    if expected:
+        merged = merge(stored, sent(request_), whole=True)
+        assert request_ == "".join(seen(stored, request_, merged))
 
 
 def test_first_message_again_is_a_new_message() -> None:

@@ -59,6 +59,13 @@ SAME = {
         fields(role="user", content="a"),
         fields(role="user", content=[{"type": "text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit"}}]),
     ),
+    "part with another's marks": (
+        fields(role="user", content=[{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]),
+        fields(
+            role="user",
+            content=[{"type": "text", "text": "a"}, {"type": "text", "text": "b", "cache_control": {"type": "x"}}],
+        ),
+    ),
     "null in a part": (
         fields(role="user", content=[{"type": "image_url", "image_url": {"url": "u"}, "x": None}]),
         fields(role="user", content=[{"type": "image_url", "image_url": {"url": "u"}}]),

@@ -171,6 +171,18 @@ def test_behind_a_reset_the_rules_are_the_same() -> None:
     assert "t T u" == session.turn("a A x X y Z p T t T u", "U")
 
 
+def test_a_window_that_begins_with_the_last_forgotten_answer() -> None:
+    """It is forgotten as well, and what follows it is where it was; no other way to begin is."""
+    session = Session()
+    session.turn("a A b", "B")
+    assert "c" == session.turn("a A b B c", "C", over=True)
+    assert "c C d" == session.turn("c C d", "D")
+    assert "c C d D e" == session.turn("B c C d D e", "E")
+    assert "c C d D e E f" == session.turn("a A b B c C d D e E f", "F")
+    assert "X q Q r" == session.turn("X q Q r", "R")
+    assert "X c s" == session.turn("X c s", "S")
+
+
 def test_words_of_before_said_again() -> None:
     """An answer like the last one before the reset is no reset."""
     session = Session()

@@ -1,0 +1,1 @@
+"""Every snippet and command in the documents is run, or says why not."""
