@@ -107,7 +107,8 @@ class Gateway:
             methods = {operation.method for operation in contract.operations}
             app = CrossOrigin(app, gateway.http.cors, methods, lambda path: enabled or not belongs_to_api(path))
         probes = (operation.path for operation in contract.operations if operation.public)
-        self.app: ASGIApp = Edge(self.telemetry.around(app), Admission(gateway.limits, probes))
+        self.admission = Admission(gateway.limits, probes)
+        self.app: ASGIApp = Edge(self.telemetry.around(app), self.admission)
 
     def _litestar(self, contract: document.Document, enabled: bool) -> Litestar:
         models = ModelList(lambda: self.loaded, created=int(self.loaded.path.stat().st_mtime))

@@ -24,7 +24,6 @@ from app.cli.workers import Workers
 from app.config import SQLITE, ConfigError, LoadedConfig, bind_host, config_path, load, port
 from app.config import Gateway as GatewaySection
 from app.engines.registry import registered_engines
-from app.http.admission import admission_of
 from app.http.uvicorn_connection import UvicornConnection
 from app.log import OneLine
 from app.security.secret import ENVIRONMENT, resolve_secret
@@ -102,7 +101,7 @@ def command(
         if workers > 1 and loaded.config.gateway.metrics.enabled:
             share_counts()
         gateway = Gateway(loaded, environ)
-        admission_of(gateway.app).fit(descriptors)
+        gateway.admission.fit(descriptors)
         host, listen_port = bind_host(loaded.config), port(loaded.config, environ, port_flag)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
