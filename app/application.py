@@ -15,7 +15,7 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.plugins import PluginProtocol
 from litestar.types import ASGIApp
 
-from app.config import LoadedConfig, config_path, load, watch
+from app.config import Follower, LoadedConfig, config_path, load
 from app.contract import document
 from app.contract.binding import HANDSHAKE, bind
 from app.engines.registry import registered_engines
@@ -83,11 +83,13 @@ class Gateway:
         self, loaded: LoadedConfig, environ: Mapping[str, str], tracer_provider: TracerProvider | None = None
     ) -> None:
         self.loaded = loaded
-        self._environ = environ
-        self.telemetry = Telemetry(loaded.config.gateway, lambda: self.runs.waiting, tracer_provider)
+        self.configuration = Follower(loaded, environ, self._apply, _log)
+        self.telemetry = Telemetry(
+            loaded.config.gateway, lambda: self.runs.waiting, lambda: self.configuration.standing, tracer_provider
+        )
         self._machinery = Machinery(lambda: self.loaded, environ, self.telemetry.observer, self.telemetry.outgoing)
         self.engines, self.store, self.runs = self._machinery.engines, self._machinery.store, self._machinery.runs
-        # gateway.* takes effect at the start only, so this needs no asking anew.
+        # gateway.* takes effect at the start only, but for its API keys, so this needs no asking anew.
         gateway = loaded.config.gateway
         self._failures = SharedFailureLimit(
             gateway.auth.rate_limit, self.store.failures, others=self.store.leases is not None
@@ -97,22 +99,27 @@ class Gateway:
         self._shared_uses = SharedKeyUses(ledger) if ledger is not None else None
         self._allowances = Allowances(self._shared_uses or OwnKeyUses())
         self.websocket = Door(
-            self.runs, (self.store, self.store.kind), self.authenticator, lambda: self.loaded, self._allowances
+            self.runs,
+            (self.store, self.store.kind),
+            self.authenticator,
+            lambda: self.loaded,
+            lambda: self.configuration.standing,
+            self._allowances,
         )
         self.chat = ChatCompletions(self.runs, lambda: self.loaded, self.store.records, self._allowances)
         enabled = gateway.http.endpoints.chat_completions.enabled
         contract = document.load()
+        probes = (operation.path for operation in contract.operations if operation.public)
+        self.admission = Admission(gateway.limits, probes)
         app: ASGIApp = self._litestar(contract, enabled)
         if gateway.http.cors.origins:
             methods = {operation.method for operation in contract.operations}
             app = CrossOrigin(app, gateway.http.cors, methods, lambda path: enabled or not belongs_to_api(path))
-        probes = (operation.path for operation in contract.operations if operation.public)
-        self.admission = Admission(gateway.limits, probes)
         self.app: ASGIApp = Edge(self.telemetry.around(app), self.admission)
 
     def _litestar(self, contract: document.Document, enabled: bool) -> Litestar:
         models = ModelList(lambda: self.loaded, created=int(self.loaded.path.stat().st_mtime))
-        health = Health(self.store)
+        health = Health(self.store, lambda: self.admission.draining)
         care = SessionCare(self.store, self.runs)
         views = SessionViews(self.store, lambda: self.loaded)
         changes = SessionChanges(care, lambda: self.loaded)
@@ -146,7 +153,14 @@ class Gateway:
         websocket = ASGIRouteHandler("/", opt={HANDSHAKE: True}, copy_scope=False)(self.websocket.serve)
         return _Litestar(
             route_handlers=[*routes, websocket],
-            guards=[guard(self.authenticator, lambda: enabled, self.loaded.config.gateway.metrics)],
+            guards=[
+                guard(
+                    self.authenticator,
+                    lambda: enabled,
+                    self.loaded.config.gateway.metrics,
+                    lambda: self.loaded.revision,
+                )
+            ],
             exception_handlers={
                 GatewayError: on_gateway_error,
                 HTTPException: http_exception_handler(lambda: enabled),
@@ -160,6 +174,8 @@ class Gateway:
     @asynccontextmanager
     async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
         self.store.open()
+        # A worker may begin long after its configuration was read: a key that was revoked since opens nothing.
+        await self.configuration.reload_if_changed(())
         watcher = asyncio.create_task(self._watch(), name="config-watcher")
         sharing = asyncio.create_task(self._share(), name="failures-sharing")
         renewing = asyncio.create_task(self._renew(), name="key-uses-renewal")
@@ -196,7 +212,7 @@ class Gateway:
 
     async def _watch(self) -> None:
         try:
-            await watch(self.loaded, self._environ, self._apply, _log)
+            await self.configuration.watch()
         except Exception:
             # Without the watcher the gateway works on; it just needs a restart to see edits.
             _log.exception("the configuration is no longer watched")
@@ -217,6 +233,10 @@ class Gateway:
             _log.exception("the runs of API keys are no longer told of")
 
     def _apply(self, loaded: LoadedConfig) -> None:
+        keys = loaded.config.gateway.auth.keys
+        if keys != self.loaded.config.gateway.auth.keys:
+            self.authenticator.take_keys(keys)
+            self.websocket.hub.recheck()
         self.loaded = loaded
         self._warm_up()
 

@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import click
@@ -17,8 +18,10 @@ from app.cli.curl import address, curl_line
 from app.cli.descriptors import raise_limit
 from app.cli.ending import Ended
 from app.cli.example import examples
+from app.cli.hangup import Hangup
+from app.cli.listening import bound, let_nobody_in
 from app.cli.log_lines import CONSOLE, formatter
-from app.cli.server import ABORT_SECONDS, Server, bound
+from app.cli.server import ABORT_SECONDS, Server
 from app.cli.shared_counts import forget_counts, share_counts
 from app.cli.workers import Workers
 from app.config import SQLITE, ConfigError, LoadedConfig, bind_host, config_path, load, port
@@ -122,17 +125,30 @@ def command(
     )
     banner = _banner(loaded, environ, listen_port, dev=dev)
     with bound(host, listen_port) as listener:
-
-        def serve(first: bool) -> int:
-            server = Server(config, gateway, banner if first else "")
-            try:
-                server.run([listener])
-            except SystemExit:  # uvicorn's word for an application that doesn't start
-                raise Ended("The gateway could not start.") from None
-            return server.exit_code
-
-        code = serve(True) if workers == 1 else Workers(workers, serve, forget_counts).run()
+        code = _served(config, gateway, banner, listener, workers)
     raise SystemExit(code)
+
+
+def _served(config: uvicorn.Config, gateway: Gateway, banner: str, listener: socket, workers: int) -> int:
+    hangup = Hangup()
+
+    def serve(first: bool) -> int:
+        server = Server(config, gateway, banner if first else "", hangup, alone=workers == 1)
+        try:
+            server.run([listener])
+        except SystemExit:  # uvicorn's word for an application that doesn't start
+            raise Ended("The gateway could not start.") from None
+        return server.exit_code
+
+    def let_go() -> None:
+        # The socket is there until the last worker has closed it, and would take clients whom nobody serves.
+        let_nobody_in(listener)
+        listener.close()
+
+    if workers == 1:
+        return serve(True)
+    forget_counts(os.getpid())  # of this process, which serves nobody
+    return Workers(workers, serve, hangup, let_go, forget_counts).run()
 
 
 def _log_to_stderr(level: str) -> None:

@@ -21,7 +21,7 @@ from app.engines.registry import registered_engines
 from app.security.named_key import hash_of, new_secret
 
 _SPAN = re.compile(r"(?P<count>[1-9][0-9]{0,4})(?P<unit>[hd])")
-_LATER = "A running gateway takes it over when it is restarted."
+_LATER = "A gateway that runs with this file takes it over by itself."
 
 _file = click.option(
     "--config", "config_file", type=click.Path(path_type=Path), help="Configuration file. [ZERO_CONFIG_PATH]"

@@ -11,7 +11,6 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from errno import EADDRINUSE
 from time import monotonic
 from types import FrameType
 
@@ -19,15 +18,19 @@ import uvicorn
 
 from app.application import Gateway
 from app.cli.descriptors import watch_descriptors
-from app.cli.ending import CannotListen
+from app.cli.hangup import Hangup
 from app.cli.interruption import ECHO_SECONDS
+from app.cli.listening import cannot_listen, let_nobody_in
 from app.cli.output import OutputFailed, echo
+from app.http.uvicorn_connection import UvicornConnection
 from app.log import logger
 
 ABORT_SECONDS = 5
 """How long aborted runs have to tell their clients before the connections are cut."""
 FORCED_SECONDS = 2
 """How long the engines have to end when somebody doesn't want to wait; then their processes are killed."""
+KNOCKING_SECONDS = 0.05
+"""How long those are still let in whose connections the system has made already when the gateway is to stop."""
 STOPPING = "the gateway is stopping"
 """Why runs are aborted in the end."""
 _log = logger("zero")
@@ -36,33 +39,50 @@ _log = logger("zero")
 class Server(uvicorn.Server):
     """uvicorn's server, which says where it is once it really is there, and ends in good order.
 
-    A signal has it drain, a second one has it abort what is under way, a third one ends it on the spot.
+    A signal has it drain, a second one has it abort what is under way, a third one ends it on the spot. SIGHUP has it
+    read its configuration again, unless the terminal has gone.
 
     Args:
         config: uvicorn's settings.
         gateway: What is served.
         banner: What to print once it is, if anything.
+        hangup: Knows what SIGHUP means.
+        alone: Whether no other process accepts connections by the same socket.
 
     Attributes:
         exit_code: How the process is to end.
     """
 
-    def __init__(self, config: uvicorn.Config, gateway: Gateway, banner: str) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        gateway: Gateway,
+        banner: str,
+        hangup: Hangup | None = None,
+        *,
+        alone: bool = True,
+    ) -> None:
         super().__init__(config)
         self.exit_code = 0
         self._gateway = gateway
         self._banner = banner
+        self._hangup = hangup or Hangup()
+        self._alone = alone
+        self._reload_wanted = False
+        self._reloads: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._signalled_at = 0.0
         self._descriptors: asyncio.Task[None] | None = None
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # uvicorn would know nothing of a terminal that goes, and would in the end have the signal kill the process:
-        # to a supervisor that asked for it an end in good order is no failure.
+        # uvicorn would know nothing of SIGHUP, and would in the end have the signal kill the process: to a supervisor
+        # that asked for it an end in good order is no failure.
         names = {"SIGINT", "SIGTERM", "SIGHUP"}
-        caught = [one for one in signal.Signals if one.name in names and not (one.name == "SIGHUP" and _ignored(one))]
-        before = {one: signal.signal(one, self.handle_exit) for one in caught}
+        caught = [one for one in signal.Signals if one.name in names]
+        before = {
+            one: signal.signal(one, self._hang_up if one.name == "SIGHUP" else self.handle_exit) for one in caught
+        }
         try:
             yield
         finally:
@@ -79,20 +99,45 @@ class Server(uvicorn.Server):
         if self.force_exit and self._loop is not None:
             self._loop.call_soon_threadsafe(self._abort)
 
+    def _hang_up(self, sig: int, frame: FrameType | None) -> None:
+        if self._hangup.is_the_end():
+            self.handle_exit(sig, frame)
+        elif self._loop is None:
+            self._reload_wanted = True
+        else:
+            self._loop.call_soon_threadsafe(self._reload)
+
+    def _reload(self) -> None:
+        task = asyncio.create_task(self._gateway.configuration.reload(), name="reload")
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         try:
             for one in sockets or ():  # uvloop wouldn't say that it can't
                 one.listen(self.config.backlog)
         except OSError as error:  # somebody else listens since we have looked
-            raise _cannot_listen(str(self.config.host), self.config.port, error) from None
+            raise cannot_listen(str(self.config.host), self.config.port, error) from None
         await super().startup(sockets)
         self._descriptors = asyncio.create_task(watch_descriptors(), name="descriptors")
+        if self._reload_wanted:
+            self._reload()
         with suppress(OutputFailed):  # a gateway serves, whether somebody reads this or not
             if self._banner:
                 echo(self._banner)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._gateway.admission.draining = True
+        # What is asked on a connection that is there already is answered, and the connection closed then. It is asked
+        # by a client that can't know better yet; a proxy would not send a POST to another gateway instead.
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, UvicornConnection):
+                connection.shutdown()
+        if self._alone:
+            for one in sockets or ():
+                let_nobody_in(one)
+        await asyncio.sleep(KNOCKING_SECONDS)
         for server in self.servers:
             server.close()
         if self._gateway.runs.active:
@@ -121,36 +166,6 @@ class Server(uvicorn.Server):
     def _abort(self) -> None:
         self._gateway.runs.active.abort_all(STOPPING)
         self._gateway.chat.stop_following()
-
-
-def bound(host: str, port: int) -> socket.socket:
-    """Return a socket with an address that doesn't listen yet: one that can't be had is told before anything has begun.
-
-    Raises:
-        CannotListen: If it can't be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        found.bind((host, port))
-    except OSError as error:
-        found.close()
-        raise _cannot_listen(host, port, error) from None
-    return found
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
-    place = f"[{host}]" if ":" in host else host
-    reason = os.strerror(error.errno or 0).lower()
-    advice = " Another gateway may be there already; --port chooses another." if error.errno == EADDRINUSE else ""
-    return CannotListen(f"The gateway can't listen on {place}:{port}: {reason}.{advice}")
-
-
-def _ignored(one: signal.Signals) -> bool:
-    return signal.getsignal(one) is signal.SIG_IGN
 
 
 def _name(number: int) -> str:

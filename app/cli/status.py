@@ -6,6 +6,7 @@ from time import perf_counter, time
 
 import click
 import msgspec
+from msgspec import UNSET
 
 from app.cli.ending import run
 from app.cli.example import examples
@@ -39,6 +40,7 @@ def command(as_json: bool, where: Whereabouts) -> None:
         facts(
             [
                 ("gateway", f"{url}, version {status.runtime_version}, protocol {hello.protocol}"),
+                *_configuration(status),
                 ("up for", span(status.uptime_ms / 1000)),
                 ("answered in", f"{milliseconds:.0f} ms"),
                 ("connections", str(status.connections)),
@@ -52,6 +54,18 @@ def command(as_json: bool, where: Whereabouts) -> None:
     if recent:
         rows = [(row.key, f"{span(time() - (row.updated_at or 0) / 1000)} ago") for row in recent]
         echo(f"\n{table(('RECENT SESSIONS', 'CHANGED'), rows)}")
+
+
+def _configuration(status: StatusResult) -> list[tuple[str, str]]:
+    now = status.configuration
+    if now is UNSET:  # an older gateway
+        return []
+    lines = [("configuration", f"revision {now.revision}, read {span(time() - now.read_at / 1000)} ago")]
+    if now.mistake is not UNSET:
+        lines.append(("not applied", now.mistake))
+    if now.restart:
+        lines.append(("needs a restart", ", ".join(now.restart)))
+    return lines
 
 
 def _model(status: StatusResult) -> str:

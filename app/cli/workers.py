@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Final
 
 from app.cli.ending import concluded
+from app.cli.hangup import Hangup
 from app.log import logger
 
 EARLY_SECONDS: Final = 5.0
@@ -28,12 +29,21 @@ class Workers:
     Args:
         number: How many.
         serve: What each of them does, until a signal ends it; gets whether it is the very first, returns its exit code.
+        hangup: Knows what SIGHUP means.
+        on_stop: Called when they are to end, each of them before that.
         on_end: Is told the id of each that has ended.
     """
 
     def __init__(
-        self, number: int, serve: Callable[[bool], int], on_end: Callable[[int], None] = lambda _process: None
+        self,
+        number: int,
+        serve: Callable[[bool], int],
+        hangup: Hangup,
+        on_stop: Callable[[], None],
+        on_end: Callable[[int], None],
     ) -> None:
+        self._hangup = hangup
+        self._on_stop = on_stop
         self._on_end = on_end
         self._number = number
         self._serve = serve
@@ -46,7 +56,7 @@ class Workers:
         """Have them serve until a signal comes, and return the exit code."""
         before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         for one, handler in before.items():
-            if handler is not signal.SIG_IGN:
+            if handler is not signal.SIG_IGN or one is signal.SIGHUP:
                 signal.signal(one, self._pass_on)
         try:
             for number in range(self._number):
@@ -78,7 +88,9 @@ class Workers:
         try:
             os.close(self._life)
             for one in signals:
-                if signal.getsignal(one) is not signal.SIG_IGN:
+                if one is signal.SIGHUP:  # whoever is about to begin reads the configuration anyway
+                    signal.signal(one, signal.SIG_IGN)
+                elif signal.getsignal(one) is not signal.SIG_IGN:
                     signal.signal(one, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
             threading.Thread(target=self._end_with_parent, daemon=True).start()
@@ -101,6 +113,7 @@ class Workers:
         early = time.monotonic() - began < EARLY_SECONDS
         if code > 0 and early:
             self._exit_code = code
+            self._on_stop()
             self._signal(signal.SIGTERM)
             return
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
@@ -110,8 +123,12 @@ class Workers:
         self._start()
 
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP and not self._hangup.is_the_end():
+            self._signal(number)
+            return
         if self._exit_code is None:
             self._exit_code = 0 if number == signal.SIGTERM else 128 + number
+            self._on_stop()
         self._signal(number)
 
     def _signal(self, number: int) -> None:

@@ -19,6 +19,7 @@ from .key_path import KeyPath, dotted, key_path
 from .loading import LoadedConfig, load
 from .location import bind_host, config_path, port, state_dir
 from .model_ref import BUILT_IN_PROVIDERS, ModelRef, model_ref
+from .standing import Standing
 from .structs import (
     SQLITE,
     ApiKey,
@@ -43,7 +44,7 @@ from .structs import (
     Traces,
 )
 from .substitution import escape
-from .watching import watch
+from .watching import Follower
 
 __all__ = [
     "BUILT_IN_PROVIDERS",
@@ -60,6 +61,7 @@ __all__ = [
     "ConfigError",
     "Cors",
     "FetchImages",
+    "Follower",
     "Gateway",
     "KeyPath",
     "LoadedConfig",
@@ -75,6 +77,7 @@ __all__ = [
     "Session",
     "SessionCompaction",
     "SessionReset",
+    "Standing",
     "Timeouts",
     "Traces",
     "ToolPolicy",
@@ -99,5 +102,4 @@ __all__ = [
     "read_value",
     "state_dir",
     "value_at",
-    "watch",
 ]

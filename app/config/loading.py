@@ -14,6 +14,7 @@ import msgspec
 from .agent_profile import AgentProfile, agent_profiles, default_agent_id
 from .checks import check
 from .decoding import decode
+from .display import displayed
 from .error import ConfigError, RuleError
 from .includes import Composition
 from .json5_document import is_present
@@ -24,8 +25,8 @@ from .substitution import substitute
 class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Hold a valid configuration and where it came from.
 
-    ``revision`` is short and the same for the same meaning, whatever the comments and the spelling of numbers. It is
-    derived from secrets too: not something to show to strangers.
+    ``revision`` is short and the same for the same meaning, whatever the comments and the spelling of numbers. Secrets
+    are not in it, since it is shown to clients, who could try out secrets of few letters by it.
     """
 
     config: Config
@@ -67,7 +68,7 @@ def load(
         config=config,
         path=main,
         files=composition.files,
-        revision=_revision(config),
+        revision=revision_of(config),
         agents=agent_profiles(config),
         default_agent=default_agent_id(config),
         engines=frozenset(engines),
@@ -87,7 +88,8 @@ def _config(composition: Composition, main: Path, environ: Mapping[str, str], en
     return config
 
 
-def _revision(config: Config) -> str:
+def revision_of(config: Config) -> str:
+    """Return a short name of what a configuration means, but for its secrets."""
     from hashlib import sha256
 
-    return sha256(msgspec.json.encode(config, order="sorted")).hexdigest()[:12]
+    return sha256(msgspec.json.encode(displayed(config), order="sorted")).hexdigest()[:12]

@@ -1054,6 +1054,13 @@ class StateVersion(Strict, kw_only=True):
     health: Annotated[int, Meta(ge=0)]
 
 
+class StatusConfiguration(Struct, kw_only=True):
+    revision: Annotated[str, Meta(min_length=1)]
+    read_at: Annotated[int, Meta(ge=0)] = field(name='readAt')
+    restart: list[str]
+    mistake: str | UnsetType = UNSET
+
+
 class StatusHeartbeat(Struct, kw_only=True):
     default_agent_id: str = field(name='defaultAgentId')
     agents: Annotated[list[dict[str, Any]], Meta(max_length=0)]
@@ -1072,6 +1079,7 @@ class StatusResult(Struct, kw_only=True):
     channel_summary: list[str] = field(name='channelSummary')
     queued_system_events: list[str] = field(name='queuedSystemEvents')
     sessions: StatusSessions
+    configuration: StatusConfiguration | UnsetType = UNSET
 
 
 class StatusSessions(Struct, kw_only=True):
@@ -1122,4 +1130,4 @@ class UnknownAgentIdErrorDetails(Strict, kw_only=True):
     code: Literal['UNKNOWN_AGENT_ID'] = 'UNKNOWN_AGENT_ID'
 
 
-FRAMES_SHA256 = "4351e545409a70f8bf459d5175de6d0d327a4ea7d68b23cb383b1b3ddc9cb2df"
+FRAMES_SHA256 = "f9102c1eafc38169e7a0cc78a3daf54b5ed29d5e1c74518dab12c5e33a0718b8"

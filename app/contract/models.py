@@ -753,4 +753,4 @@ class WebSearchUserLocation(Struct, kw_only=True):
     approximate: WebSearchLocation
 
 
-CONTRACT_SHA256 = "d61b12bdf462f3b4ea74e44dbfc89ccaaa1e76bd36f62a6e380f86b9e4376ee2"
+CONTRACT_SHA256 = "47ea84e072abded0044da39ba9a8a0073a28b034eb936787f5e75f92b1bd2158"

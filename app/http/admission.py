@@ -37,6 +37,9 @@ class Admission:
     Args:
         limits: The configuration's ``gateway.limits``.
         probes: Paths that are answered on any connection.
+
+    Attributes:
+        draining: Whether the server is about to end: each connection is closed after its next answer.
     """
 
     def __init__(self, limits: Limits | None = None, probes: Iterable[str] = ()) -> None:
@@ -44,6 +47,7 @@ class Admission:
         self.probes: Final = frozenset(path.encode() for path in probes)
         self._waiting: dict[Client, None] = {}
         self._told = False
+        self.draining = False
 
     def fit(self, descriptors: int | None) -> None:
         """Lower ``maxConnections`` to what so many file descriptors allow: each client's run may take a second one.

@@ -15,7 +15,7 @@ from app.http.chat_request import decode_request, job_of, large_job, target_of
 from app.http.completion import written_completion
 from app.http.departure import departure_of
 from app.http.disconnect import ClientDisconnected, until_disconnect
-from app.http.edge import add_headers, identify, request_id_of
+from app.http.edge import add_headers, identify, note_revision, request_id_of
 from app.http.event_stream import EventStream
 from app.http.idempotency_key import idempotency_key
 from app.http.keyed_answers import KeyedAnswers
@@ -60,6 +60,7 @@ class ChatCompletions:
             GatewayError: As long as nothing has been sent; the application renders it.
         """
         snapshot = self._current()
+        note_revision(scope, snapshot.revision)
         settings = snapshot.config.gateway.http.endpoints.chat_completions
         headers = RequestHeaders(scope["headers"])
         try:

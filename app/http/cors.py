@@ -21,6 +21,7 @@ EXPOSED: Final = (
     "x-zero-agent-id",
     "x-zero-session-key",
     "x-zero-run-id",
+    "x-zero-config-revision",
     "x-zero-usage",
     "Idempotent-Replayed",
     "openai-processing-ms",

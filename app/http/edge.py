@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from time import perf_counter
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from app.unique_id import unique_id
 _REQUEST_ID: Final = "zero.request_id"
 _IDENTITY: Final = "zero.identity"
 _LATE: Final = "zero.late_headers"
+_REVISION: Final = "zero.revision"
 _ROUTE: Final = "zero.route"
 _SANE: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 
@@ -54,6 +56,7 @@ class Edge:
                     *message["headers"],
                     (b"x-request-id", request_id),
                     (b"openai-processing-ms", b"%d" % round((perf_counter() - began) * 1000)),
+                    *extra.get(_REVISION, ()),
                     *extra.get(_IDENTITY, ()),
                     *(extra[_LATE]() if _LATE in extra else ()),
                 ]
@@ -77,6 +80,16 @@ def route_of(scope: Any) -> str:
     """Return the path of the contract that a request has come to; empty if it is none of them."""
     found: str = scope.get(_ROUTE, "")
     return found
+
+
+def note_revision(scope: Any, revision: str) -> None:
+    """Have every response to this request, errors included, say which configuration it was answered by."""
+    scope[_REVISION] = _revision_header(revision)
+
+
+@lru_cache(maxsize=4)
+def _revision_header(revision: str) -> tuple[tuple[bytes, bytes]]:
+    return ((b"x-zero-config-revision", revision.encode()),)
 
 
 def identify(scope: Any, *, agent_id: str, session_key: str, run_id: str) -> None:

@@ -11,15 +11,17 @@ from typing import Any, Final
 from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
+from litestar.types import Scope
 
 from app.config import Metrics
 from app.contract.binding import HANDSHAKE, OPERATIONS, method_not_allowed, operations_at
 from app.errors import AuthenticationFailed, EndpointDisabled, MetricsDisabled, PermissionDenied
 from app.http.caller import note_caller
-from app.http.edge import note_route
+from app.http.edge import note_revision, note_route
 from app.http.error_response import belongs_to_api
 from app.http.request_headers import RequestHeaders
 from app.security.authenticator import Authenticator
+from app.security.named_key import NamedKey
 
 METRICS: Final = "/metrics"
 """The path that has a switch of its own."""
@@ -28,7 +30,10 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 def guard(
-    authenticator: Authenticator, enabled: Callable[[], bool], metrics: Metrics | None = None
+    authenticator: Authenticator,
+    enabled: Callable[[], bool],
+    metrics: Metrics | None = None,
+    revision: Callable[[], str] = str,
 ) -> Callable[[Connection, BaseRouteHandler], Awaitable[None]]:
     """Return the guard.
 
@@ -36,6 +41,7 @@ def guard(
         authenticator: Checks the secret.
         enabled: Whether the API is switched on.
         metrics: Whether ``/metrics`` is, and who may see it.
+        revision: Returns the configuration's revision, for the answers to those who are let in to the API.
     """
     watched = metrics or Metrics()
 
@@ -59,16 +65,7 @@ def guard(
             raise method_not_allowed(scope, operations)
         if operation.public or (path == METRICS and watched.public):
             return
-        headers = RequestHeaders(scope["headers"])
-        peer, server = scope.get("client"), scope.get("server")
-        key = authenticator.check(
-            headers.all(b"authorization"),
-            peer=peer[0] if peer else None,
-            forwarded_for=headers.joined(b"x-forwarded-for"),
-            # A Unix socket has no port; who may open it is the file system's decision.
-            server=server[0] if server and server[1] is not None else None,
-            hosts=[value.decode("latin-1") for value in headers.all(b"host")],
-        )
+        key = _let_in(authenticator, scope, revision)
         if key is not None and not operation.keys:
             raise PermissionDenied(
                 f"API key {key.name!r} may not call {operation.method} {operation.path}: that is for the gateway's "
@@ -78,3 +75,19 @@ def guard(
         note_caller(scope, key)
 
     return check
+
+
+def _let_in(authenticator: Authenticator, scope: Scope, revision: Callable[[], str]) -> NamedKey | None:
+    headers = RequestHeaders(scope["headers"])
+    peer, server = scope.get("client"), scope.get("server")
+    key = authenticator.check(
+        headers.all(b"authorization"),
+        peer=peer[0] if peer else None,
+        forwarded_for=headers.joined(b"x-forwarded-for"),
+        # A Unix socket has no port; who may open it is the file system's decision.
+        server=server[0] if server and server[1] is not None else None,
+        hosts=[value.decode("latin-1") for value in headers.all(b"host")],
+    )
+    if belongs_to_api(scope["path"]):
+        note_revision(scope, revision())
+    return key

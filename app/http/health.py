@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 from litestar.types import Receive, Scope, Send
 
 from app.contract.models import HealthStatus, ReadinessStatus
-from app.errors import StoreUnavailable
+from app.errors import GatewayError, StoreUnavailable
 from app.http.response import send_response
 from app.log import logger
 from app.sessions.store import SessionStore, StoreError
@@ -22,15 +23,27 @@ _HEALTHY = msgspec.json.encode(HealthStatus())
 _READY = msgspec.json.encode(ReadinessStatus())
 
 
+class Stopping(GatewayError):
+    """Raised when a probe asks whether requests may come to a gateway that is about to end."""
+
+    status = 503
+    default_code = "gateway_stopping"
+
+    def __init__(self) -> None:
+        super().__init__("The gateway is stopping: it ends what is under way, and takes nothing new.")
+
+
 class Health:
     """Answers the probes.
 
     Args:
         store: The session store that readiness is about.
+        draining: Returns whether the gateway is about to end.
     """
 
-    def __init__(self, store: SessionStore) -> None:
+    def __init__(self, store: SessionStore, draining: Callable[[], bool]) -> None:
         self._store = store
+        self._draining = draining
         self._asking: asyncio.Task[str | None] | None = None
 
     async def health(self, _scope: Scope, _receive: Receive, send: Send) -> None:
@@ -38,11 +51,14 @@ class Health:
         await send_response(send, 200, _HEALTHY)
 
     async def readiness(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Answer whether the session store can be read.
+        """Answer whether requests may come: the session store can be read, and the gateway isn't about to end.
 
         Raises:
-            StoreUnavailable: If it can't.
+            Stopping: If it is.
+            StoreUnavailable: If the store can't be read.
         """
+        if self._draining():
+            raise Stopping
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._fault(), name="readiness")
         # Not a timeout around it: a question to a database that is silent isn't cancelled in no time either. Whoever

@@ -29,6 +29,9 @@ from app.http.uvicorn_wire import HeadWithBody, UvicornWire
 
 LINGER_SECONDS: Final = 5.0
 """How long a client that was answered before it had sent everything may go on sending, before it is cut."""
+LAST_SECONDS: Final = 0.5
+"""How long a client may still ask on a connection that is there when the server is about to end. A request that is on
+its way while its connection is closed is lost, and a proxy dares not send a POST once more."""
 MAX_AHEAD: Final = 16
 """Requests that may wait on one connection for the answers to earlier ones."""
 FRAMING: Final = 16
@@ -74,7 +77,7 @@ class UvicornConnection(UvicornWire):
         self._served = served
         self._since = self.loop.time()
         self._admission.idle(self)
-        self._timer = self.loop.call_later(self._shortest, self._look)
+        self._timer = self.loop.call_later(LAST_SECONDS if self._admission.draining else self._shortest, self._look)
 
     def data_received(self, data: bytes) -> None:
         """Parse what comes, within the limits."""
@@ -103,6 +106,15 @@ class UvicornConnection(UvicornWire):
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
+
+    def shutdown(self) -> None:
+        """Answer what is asked, and what is on its way; then close."""
+        self._admission.draining = True
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False  # which its head will say
+        elif self._is_idle:
+            self._since = self.loop.time()
+            self._hurry(LAST_SECONDS)
 
     def pause_writing(self) -> None:
         """Have the answer wait for the client, but not for ever."""
@@ -146,6 +158,8 @@ class UvicornConnection(UvicornWire):
         before = self.cycle
         super().on_headers_complete()
         self._reading = _BODY
+        if self._admission.draining:
+            self.cycle.keep_alive = False
         if self.cycle is not before and not self.cycle.keep_alive:
             parting = cast("asyncio.Transport", Parting(self.transport, self.part))
             self.cycle.transport = cast("asyncio.Transport", HeadWithBody(parting, self.loop))
@@ -197,6 +211,8 @@ class UvicornConnection(UvicornWire):
             self._since = self._answered
             if self._reading == _BODY:
                 self._hurry(LINGER_SECONDS)
+            elif self._admission.draining:
+                self._hurry(LAST_SECONDS)
 
     def _say_last(self) -> None:
         if not self.transport.is_closing():
@@ -230,6 +246,11 @@ class UvicornConnection(UvicornWire):
     def _is_answered(self) -> bool:
         """Whether what is being read has its answer already."""
         return self._reading == _BODY and self.cycle.response_complete
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether nothing was asked that isn't answered, nor has any of a next request come."""
+        return self._reading == _NOTHING and not self._head_bytes and not self._answering
 
     def _upgrades(self) -> bool:
         return bool(self.parser.should_upgrade()) and self._should_upgrade()
@@ -312,6 +333,8 @@ class UvicornConnection(UvicornWire):
         late_request = self._reading and not self._deaf and not self._is_answered
         if late_request and not self.transport.is_closing() and not self.flow.write_paused:
             self._refuse(RequestTooSlow("headers" if self._reading == _HEAD else "body"))
+        elif self._admission.draining and self._is_idle:
+            self.transport.close()
         else:
             self.transport.abort()
 
@@ -334,6 +357,8 @@ class UvicornConnection(UvicornWire):
             return min(self._progress + limits.body_seconds, self._since + limits.request_seconds)
         if self._answering:
             return now + self._shortest
+        if self._admission.draining and self._is_idle:
+            return self._since + LAST_SECONDS
         if self._reading == _HEAD or self._head_bytes or self.cycle is None:
             return self._since + limits.head_seconds
         return self._since + limits.idle_seconds

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from time import time
 
-from app.config import Config
+from app.config import ApiKey, Config
 from app.errors import AuthenticationFailed, KeyExpired, PermissionDenied, TooManyAuthenticationFailures
 from app.security.client_address import ClientAddresses, is_local_host, is_loopback
 from app.security.failure_limit import FailureLimit
@@ -100,6 +100,18 @@ class Authenticator:
             self._failures.failed(address)
         raise AuthenticationFailed
 
+    def take_keys(self, keys: Iterable[ApiKey]) -> None:
+        """Know these named keys from now on, and no others.
+
+        Args:
+            keys: Those of a checked configuration.
+        """
+        self._keyring = Keyring(keys)
+
+    def knows(self, key: NamedKey) -> bool:
+        """Tell whether a key is there as it was when its secret was shown, expired or not."""
+        return self._keyring.has(key)
+
     def check_again(self, key: NamedKey) -> None:
         """Refuse a key on whose word a connection was let in, and which opens nothing any more.
 
@@ -107,7 +119,7 @@ class Authenticator:
             AuthenticationFailed: If it was taken away or changed.
             KeyExpired: If its time is over.
         """
-        if not self._keyring.has(key):
+        if not self.knows(key):
             raise AuthenticationFailed
         self._check_time(key)
 

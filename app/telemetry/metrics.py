@@ -8,14 +8,16 @@ each is: docs/observability.md. Imported only where metrics are switched on.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from time import perf_counter
-from typing import Final
+from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from app.config import Standing
 from app.telemetry.facts import CallFacts, RequestFacts, RunFacts
 
 SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -29,6 +31,8 @@ _TOKENS: Final = tuple(4**power for power in range(14))
 _AGENT: Final = "gen_ai_agent_id"
 _MODEL: Final = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 _CHAT: Final = "chat"
+_NO_PROCESS: Final = re.compile(rb"^zero_config_info\{[^}\n]*\} 0\.0\n", re.MULTILINE)
+"""A configuration that no process has in force any more."""
 
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own omission
@@ -56,10 +60,13 @@ class Metrics:
 
     Args:
         level: Returns how full things are in this process.
+        standing: Returns how its configuration stands.
     """
 
-    def __init__(self, level: Callable[[], Level]) -> None:
+    def __init__(self, level: Callable[[], Level], standing: Callable[[], Standing]) -> None:
         self._level = level
+        self._standing = standing
+        self._revision = ""
         self._shared = SHARED in os.environ
         own = self.registry = CollectorRegistry()
         self._requests = Histogram(
@@ -121,11 +128,27 @@ class Metrics:
         self._runs_active = self._gauge("zero_runs_active", "Runs under way, those that wait included.")
         self._waiting = self._gauge("zero_runs_waiting", "Runs that wait for a turn in this process.", "queue")
         self._streams = self._gauge("zero_open_streams", "Streams to clients that are open.", "protocol")
+        self._config = self._gauge("zero_config_info", "Processes that have this configuration in force.", "revision")
+        self._reload = self._gauge(
+            "zero_config_last_reload_successful",
+            "Whether the configuration's files could be used when they were last read.",
+            mode="livemin",
+        )
+        self._reloaded = self._gauge(
+            "zero_config_last_reload_success_timestamp_seconds",
+            "When the configuration's files were last found to be usable.",
+            mode="livemin",
+        )
+        self._late = self._gauge(
+            "zero_config_restart_needed", "Whether something was changed that needs a restart.", mode="livemax"
+        )
         if not self._shared:
             ProcessCollector(registry=own)
 
-    def _gauge(self, name: str, words: str, *labels: str) -> Gauge:
-        return Gauge(name, words, labels, registry=self.registry, multiprocess_mode="livesum")
+    def _gauge(
+        self, name: str, words: str, *labels: str, mode: Literal["livesum", "livemin", "livemax"] = "livesum"
+    ) -> Gauge:
+        return Gauge(name, words, labels, registry=self.registry, multiprocess_mode=mode)
 
     def request_over(self, request: RequestFacts) -> None:
         """See ``Sink``. A client that left before it was answered has the status 499, as nginx calls it."""
@@ -159,18 +182,19 @@ class Metrics:
     def sample(self, lag: float) -> None:
         """Note how late the event loop is, in seconds, and how full things are."""
         self._lag.observe(max(lag, 0.0))
-        self._measure()
+        self.measure()
 
     def exposition(self) -> bytes:
         """Return everything in Prometheus' text format: of all processes where several count together."""
-        self._measure()
+        self.measure()
         if not self._shared:
             return generate_latest(self.registry)
         every = CollectorRegistry()
         MultiProcessCollector(every)  # type: ignore[no-untyped-call]  # the library's own omission
-        return generate_latest(every)
+        return _NO_PROCESS.sub(b"", generate_latest(every))
 
-    def _measure(self) -> None:
+    def measure(self) -> None:
+        """Note how full things are, and how the configuration stands."""
         level = self._level()
         self._active.set(level.requests)
         self._runs_active.set(level.runs)
@@ -178,3 +202,14 @@ class Metrics:
         self._waiting.labels("agent").set(level.agent_queue)
         self._streams.labels("sse").set(level.streams)
         self._streams.labels("websocket").set(level.websockets)
+        standing = self._standing()
+        if standing.revision != self._revision:
+            if self._shared and self._revision:  # what several processes share has no way to take a label out
+                self._config.labels(self._revision).set(0)
+            elif self._revision:
+                self._config.remove(self._revision)
+            self._revision = standing.revision
+        self._config.labels(standing.revision).set(1)
+        self._reload.set(not standing.mistake)
+        self._reloaded.set(standing.read_at)
+        self._late.set(bool(standing.waiting))

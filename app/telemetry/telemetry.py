@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from litestar.types import ASGIApp
 
-from app.config import ConfigError, Gateway
+from app.config import ConfigError, Gateway, Standing
 from app.runs.observer import RunObserver
 from app.telemetry.facts import Sink
 from app.telemetry.records import AccessLines, AuditLog, access_lines_are_read
@@ -29,6 +29,7 @@ class Telemetry:
     Args:
         settings: The configuration's ``gateway``.
         waiting: Returns how many runs wait for their session and for their agent.
+        standing: Returns how the configuration stands.
         provider: Where spans go; without one, where OpenTelemetry's environment variables say.
 
     Attributes:
@@ -40,9 +41,14 @@ class Telemetry:
     """
 
     def __init__(
-        self, settings: Gateway, waiting: Callable[[], tuple[int, int]], provider: TracerProvider | None = None
+        self,
+        settings: Gateway,
+        waiting: Callable[[], tuple[int, int]],
+        standing: Callable[[], Standing],
+        provider: TracerProvider | None = None,
     ) -> None:
         self._waiting = waiting
+        self._standing = standing
         self._metrics = self._counting() if settings.metrics.enabled else None
         self._traces = _tracing(provider, content=settings.traces.content) if settings.traces.enabled else None
         self._audit = AuditLog(settings.logs.audit) if settings.logs.audit is not None else None
@@ -67,6 +73,7 @@ class Telemetry:
         """Look again and again how late the event loop is and how full things are. Ends when it is cancelled."""
         if self._metrics is None:
             return
+        self._metrics.measure()  # or a process that has just begun would say that its configuration is of 1970
         clock = asyncio.get_running_loop().time
         while True:
             due = clock() + SAMPLE_SECONDS
@@ -88,7 +95,7 @@ class Telemetry:
             now = self._watch.open
             return Level(now.requests, now.runs, now.streams, now.websockets, *self._waiting())
 
-        return Metrics(level)
+        return Metrics(level, self._standing)
 
 
 def _tracing(provider: TracerProvider | None, *, content: bool) -> Traces:

@@ -214,8 +214,10 @@ class AgentMethods:
         """Start a run on behalf of a connection, which may have begun only so many.
 
         Raises:
-            MethodFailed: If it has.
+            MethodFailed: If it has, or the gateway is stopping.
         """
+        if self._hub.closing:
+            raise MethodFailed("UNAVAILABLE", "the gateway is stopping, and begins no more runs", retry_after=1)
         begun = caller.begun
         begun.begin(job.run_id, getsizeof(text))
 

@@ -157,6 +157,11 @@ class Connection:
             self._dropped = reason
             self._task.cancel()
 
+    def recheck(self) -> None:
+        """Drop the client if its API key was revoked or changed."""
+        if self.key is not None and not self._authenticator.knows(self.key):
+            self.drop("its API key was revoked or changed")
+
     def may(self, scope: str) -> bool:
         """Tell whether the client may do what ``scope`` names."""
         return self._admission is not None and self._admission.allows(scope)

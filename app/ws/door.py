@@ -9,7 +9,7 @@ from typing import Final
 from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
 
-from app.config import LoadedConfig
+from app.config import LoadedConfig, Standing
 from app.contract import frame_document
 from app.contract.frames import (
     HelloAuth,
@@ -51,6 +51,7 @@ class Door:
         store: Where sessions are kept, and under which name for people.
         authenticator: Checks the secret, the same as HTTP's.
         current: Returns the configuration in force.
+        standing: Returns what of the files is in force.
         allowances: Knows what API keys may use.
 
     Raises:
@@ -64,6 +65,7 @@ class Door:
         store: tuple[SessionStore, str],
         authenticator: Authenticator,
         current: Callable[[], LoadedConfig],
+        standing: Callable[[], Standing],
         allowances: Allowances,
     ) -> None:
         self.hub = Hub()
@@ -73,7 +75,7 @@ class Door:
         self._current = current
         contract = frame_document.load()
         sessions = SessionMethods(store[0], runs, current, store[1])
-        self._about = GatewayMethods(current, runs, self.hub, sessions)
+        self._about = GatewayMethods((current, standing), runs, self.hub, sessions)
         agents = AgentMethods(runs, self._background, self.hub, current, allowances)
         self._events = [event.name for event in contract.events]
         self._table = MethodTable(

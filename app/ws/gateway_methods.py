@@ -8,7 +8,7 @@ from time import monotonic
 
 from msgspec import UNSET
 
-from app.config import LoadedConfig
+from app.config import LoadedConfig, Standing
 from app.contract.frames import (
     AgentModel,
     AgentsListParams,
@@ -28,6 +28,7 @@ from app.contract.frames import (
     PluginApprovalListResult,
     QuestionListParams,
     QuestionListResult,
+    StatusConfiguration,
     StatusHeartbeat,
     StatusParams,
     StatusResult,
@@ -52,14 +53,20 @@ class GatewayMethods:
     """Answers the methods about the gateway itself.
 
     Args:
-        current: Returns the configuration in force.
+        configuration: Return the configuration in force, and what of the files is.
         runs: Whose runs are counted.
         hub: Whose connections are counted.
         sessions: Lists the sessions for ``status``.
     """
 
-    def __init__(self, current: Callable[[], LoadedConfig], runs: Runs, hub: Hub, sessions: SessionMethods) -> None:
-        self._current = current
+    def __init__(
+        self,
+        configuration: tuple[Callable[[], LoadedConfig], Callable[[], Standing]],
+        runs: Runs,
+        hub: Hub,
+        sessions: SessionMethods,
+    ) -> None:
+        self._current, self._standing = configuration
         self._runs = runs
         self._hub = hub
         self._sessions = sessions
@@ -107,11 +114,18 @@ class GatewayMethods:
     async def status(self, _params: StatusParams, _caller: Caller) -> StatusResult:
         """Say what the gateway is doing."""
         rows, total = await self._sessions.recent(limit=RECENT)
+        standing = self._standing()
         return StatusResult(
             runtime_version=self.version,
             uptime_ms=self.uptime_ms,
             connections=len(self._hub),
             active_runs=len(self._runs.active),
+            configuration=StatusConfiguration(
+                revision=standing.revision,
+                read_at=int(standing.read_at * 1000),
+                mistake=standing.mistake or UNSET,
+                restart=list(standing.waiting),
+            ),
             heartbeat=StatusHeartbeat(default_agent_id=self._current().default_agent, agents=[]),
             channel_summary=[],
             queued_system_events=[],

@@ -32,12 +32,21 @@ class Member(Protocol):
         """Send it an event, or its payload as JSON already."""
         ...
 
+    def recheck(self) -> None:
+        """End it if what it was let in with opens nothing any more."""
+        ...
+
 
 class Hub:
-    """Knows every connection from its ``hello-ok`` to its end."""
+    """Knows every connection from its ``hello-ok`` to its end.
+
+    Attributes:
+        closing: Whether the gateway is stopping, so that nothing new is begun.
+    """
 
     def __init__(self) -> None:
         self._members: set[Member] = set()
+        self.closing = False
 
     def __len__(self) -> int:
         return len(self._members)
@@ -60,8 +69,14 @@ class Hub:
         members = (member for member in tuple(self._members) if member.subscribed and _reads(member, session_key))
         _send(members, "sessions.changed", payload)
 
+    def recheck(self) -> None:
+        """Part with those whose API key was revoked or changed; they may come back with what it allows now."""
+        for member in tuple(self._members):
+            member.recheck()
+
     def announce_shutdown(self) -> None:
-        """Tell everybody that the gateway is stopping."""
+        """Tell everybody that the gateway is stopping, and have them begin nothing more."""
+        self.closing = True
         _send(tuple(self._members), "shutdown", ShutdownEvent(reason="the gateway is stopping"))
 
 

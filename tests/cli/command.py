@@ -22,7 +22,7 @@ SECONDS: Final = 20.0
 
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
 # A process gets its terminal's signals only if the terminal is its session's own.
-_IN_TERMINAL: Final = (
+IN_TERMINAL: Final = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
 
@@ -140,7 +140,7 @@ class Terminal:
         self._master, slave = pty.openpty()
         self._open = True
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _IN_TERMINAL, *program, *arguments],
+            [sys.executable, "-c", IN_TERMINAL, *program, *arguments],
             env=beside(gateway, **{"TERM": "xterm", "PYTHONUTF8": "1", **more}),
             stdin=slave,
             stdout=slave,

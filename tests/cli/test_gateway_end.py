@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import pty
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +21,16 @@ import uvicorn
 
 from app.application import Gateway
 from app.cli.ending import CannotListen
-from app.cli.server import Server, bound
+from app.cli.listening import bound
+from app.cli.server import Server
 from app.config import load
-from tests.cli.command import ZERO, environ, eventually, group, zero
+from tests.cli.command import IN_TERMINAL, ZERO, environ, eventually, group, zero
 from tests.fakes.script import Pause, stream, words
 from tests.fakes.upstream import FakeUpstream
 from tests.live_gateway import TOKEN, configuration, free_port
+from tests.ws.client import Client, Refused
 
-CODES = {signal.SIGTERM: 0, signal.SIGINT: 130, signal.SIGHUP: 129}
+CODES = {signal.SIGTERM: 0, signal.SIGINT: 130}
 
 
 class Served:
@@ -65,6 +70,17 @@ class Served:
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **(more or {})}
         connection.request("POST", "/v1/chat/completions", body, headers)
         return connection
+
+    def get(self, path: str, headers: Mapping[str, str]) -> tuple[int, dict[str, str], str]:
+        """Get a page by a connection of its own: status, headers, body."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+            connection.request("GET", path, headers=dict(headers))
+            response = connection.getresponse()
+            return (
+                response.status,
+                {name.lower(): text for name, text in response.getheaders()},
+                response.read().decode(),
+            )
 
     def signal(self, *signals: signal.Signals) -> None:
         """Send signals."""
@@ -189,13 +205,110 @@ def test_no_process_stays(tmp_path: Path) -> None:
     eventually(lambda: not group(gateway.process.pid))
 
 
-def test_nohup(tmp_path: Path) -> None:
-    """A gateway that was started to outlive its terminal does."""
-    with served(tmp_path, configuration(), prefix="trap '' HUP;") as gateway:
-        gateway.signal(signal.SIGHUP)
-        assert not gateway.stops()
-        gateway.signal(signal.SIGTERM)
+@pytest.mark.parametrize("prefix", ["", "trap '' HUP;"], ids=["plainly", "nohup"])
+def test_the_terminal_goes(tmp_path: Path, prefix: str) -> None:
+    """A gateway ends with its terminal, unless it was started to outlive it. Until then SIGHUP is no end."""
+    (tmp_path / "zero.json").write_text(json.dumps(configuration()))
+    port = free_port()
+    master, slave = pty.openpty()
+    with (tmp_path / "log").open("wb") as log:
+        command = [str(ZERO), "gateway", "--config", str(tmp_path / "zero.json"), "--port", str(port)]
+        process = subprocess.Popen(
+            [sys.executable, "-c", IN_TERMINAL, "/bin/sh", "-c", f'{prefix} exec "$0" "$@"', *command],
+            env=environ(tmp_path),
+            stdin=slave,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    os.close(slave)
 
+    def told(text: str) -> bool:
+        assert process.poll() is None
+        return text in (tmp_path / "log").read_text()
+
+    try:
+        eventually(lambda: told("ZERO Gateway on"))
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: told("The configuration was read again"))
+        os.close(master)
+        if prefix:
+            eventually(lambda: (tmp_path / "log").read_text().count("The configuration was read again") == 2)
+            process.terminate()
+        assert (0 if prefix else 129) == process.wait(20)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def test_no_longer_ready(tmp_path: Path, upstream: FakeUpstream) -> None:
+    """Readiness is false at once. What is asked on a connection that is there is answered, which ends it."""
+    with served(tmp_path, patient(upstream)) as gateway:
+        probe, late = (http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20) for _ in range(2))
+        running = gateway.begin()
+        exchange = upstream.wait()
+        for connection in (probe, late):
+            connection.request("GET", "/readyz")
+            response = connection.getresponse()
+            assert 200 == response.status
+            response.read()
+        gateway.signal(signal.SIGTERM)
+        eventually(lambda: "1 run(s) may end first" in gateway.log.read_text())
+        probe.request("GET", "/readyz")
+        response = probe.getresponse()
+        assert (503, "close") == (response.status, response.getheader("connection"))
+        assert "gateway_stopping" == json.load(response)["error"]["code"]
+        late.request("GET", "/v1/models", headers={"Authorization": f"Bearer {TOKEN}"})
+        response = late.getresponse()
+        assert (200, "close") == (response.status, response.getheader("connection"))
+        assert "zero" == json.load(response)["data"][0]["id"]
+        exchange.release()
+        assert 200 == running.getresponse().status
+        assert 0 == gateway.process.wait(20)
+        for connection in (probe, late, running):
+            connection.close()
+
+    assert "Traceback" not in gateway.log.read_text()
+
+
+def test_a_stream_that_takes_too_long(tmp_path: Path, upstream: FakeUpstream) -> None:
+    """It goes on for `drainSeconds`, and ends then with an error as its last event."""
+    role, hello, *rest_of_it = words("Hello", " and more")
+    upstream.play(stream(role, hello, Pause(), *rest_of_it))
+    with served(tmp_path, patient(upstream, seconds=1.0)) as gateway:
+        body = json.dumps({"model": "zero", "stream": True, "messages": [{"role": "user", "content": "oi"}]})
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)) as connection:
+            connection.request("POST", "/v1/chat/completions", body, headers)
+            response = connection.getresponse()
+            while b"Hello" not in response.readline():
+                pass
+            gateway.signal(signal.SIGTERM)
+            began = time.monotonic()
+            rest = response.read()
+        took = time.monotonic() - began
+        assert 0 == gateway.process.wait(20)
+
+    assert 0.9 < took < 10
+    events = [line.removeprefix(b"data: ") for line in rest.splitlines() if line.startswith(b"data: ")]
+    assert "run_aborted" == json.loads(events[-2])["error"]["code"]
+    assert b"[DONE]" == events[-1]
+
+
+def test_no_new_runs_over_the_websocket(tmp_path: Path, upstream: FakeUpstream) -> None:
+    """Who is connected is told that the gateway stops, and can begin nothing more; what runs is told to its end."""
+    with served(tmp_path, patient(upstream)) as gateway, Client(gateway) as client:
+        client.admitted()
+        said = client.call("chat.send", {"sessionKey": "s", "message": "oi", "idempotencyKey": "one"})
+        exchange = upstream.wait()
+        gateway.signal(signal.SIGTERM)
+        client.event("shutdown")
+        with pytest.raises(Refused) as refusal:
+            client.call("chat.send", {"sessionKey": "s", "message": "oi", "idempotencyKey": "two"})
+        assert ("UNAVAILABLE", True) == (refusal.value.code, refusal.value.error["retryable"])
+        exchange.release()
+        client.event("chat", runId=said["runId"], state="final")
         assert 0 == gateway.process.wait(20)
 
 

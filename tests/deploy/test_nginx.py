@@ -21,6 +21,7 @@ from tests.fakes.configuration import upstream_configuration
 from tests.fakes.script import DONE, Pause, stream, words
 from tests.fakes.upstream import FakeUpstream
 from tests.live_gateway import TOKEN, LiveGateway, free_port
+from tests.ws.client import Place
 
 SECONDS: Final = 20.0
 HEADERS: Final = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
@@ -53,7 +54,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
                 process.wait()
 
 
-def started(folder: Path, port: int, first: LiveGateway, second: LiveGateway) -> subprocess.Popen[bytes]:
+def started(folder: Path, port: int, first: Place, second: Place) -> subprocess.Popen[bytes]:
     """Start nginx and wait until it listens."""
     text = (ROOT / "deploy" / "nginx.conf").read_text()
     for written, here in (

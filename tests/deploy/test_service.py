@@ -54,3 +54,8 @@ def test_systemd_understands_it(tmp_path: Path) -> None:
     parser = RawConfigParser()
     parser.read_string(text)
     assert ["Unit", "Service", "Install"] == parser.sections()
+
+
+def test_a_reload_is_a_signal(unit: RawConfigParser) -> None:
+    """`systemctl reload` has the configuration read again."""
+    assert "/bin/kill -HUP $MAINPID" == unit["Service"]["ExecReload"]

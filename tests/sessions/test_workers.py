@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.samples import Sample
 
 from tests.cli.command import ZERO, environ
+from tests.cli.test_gateway_reload import hide
 from tests.live_gateway import TOKEN, configuration
 from tests.sessions.place import PostgresqlPlace
 from tests.sessions.postgresql_server import PASSWORD
-from tests.telemetry.watched import value
+from tests.telemetry.watched import samples, value
 
 WORKERS = 3
 
@@ -42,8 +44,11 @@ class Gateway:
             self.port: int = free.getsockname()[1]
         self.log = home / "log"
         command = [str(ZERO), "gateway", "--config", str(config), "--port", str(self.port), "--workers", str(WORKERS)]
+        # So that an edit can be hidden from those who look at the file's times.
+        blind = environ(home, WATCHFILES_FORCE_POLLING="1")
+        self.config_file = config
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, env=environ(home), stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, env=blind, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def say(self, text: str, key: str) -> tuple[int, dict[str, Any]]:
         """Say something in a session by a connection of its own."""
@@ -59,6 +64,14 @@ class Gateway:
         answer = json.loads(response.read())
         connection.close()
         return response.status, answer
+
+    def agents(self) -> str:
+        """Return what one of the workers lists."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("GET", "/v1/models", headers={"Authorization": f"Bearer {TOKEN}"})
+        models = json.loads(connection.getresponse().read())["data"]
+        connection.close()
+        return " ".join(model["id"] for model in models)
 
     def metrics(self) -> str:
         """Return what one of the workers tells Prometheus."""
@@ -159,6 +172,32 @@ def test_they_count_together(tmp_path: Path, database: PostgresqlPlace) -> None:
         until(gateway.ready)
         told = {value(gateway.metrics(), "zero_runs_total", outcome="done") for _ in range(12)}
     assert {24.0} == told
+
+
+def test_sighup_reaches_all_of_them(tmp_path: Path, database: PostgresqlPlace) -> None:
+    """Each reads the configuration again; where that fails, each stays as it was. The metrics tell of all."""
+    with served(tmp_path, database) as gateway:
+        until(lambda: value(gateway.metrics(), "zero_config_info") == WORKERS)
+        before = gateway.workers()
+        text = gateway.config_file.read_text()
+        hide(gateway.config_file, text.replace('"beta"', '"zeta"'))
+        assert {"zero zero:main zero:beta"} == {gateway.agents() for _ in range(20)}
+        gateway.process.send_signal(signal.SIGHUP)
+        until(lambda: {"zero zero:main zero:zeta"} == {gateway.agents() for _ in range(20)})
+        until(lambda: [float(WORKERS)] == [one.value for one in revisions(gateway)])
+        assert 1 == value(gateway.metrics(), "zero_config_last_reload_successful")
+
+        hide(gateway.config_file, text.replace('"list"', '"lost"'))
+        gateway.process.send_signal(signal.SIGHUP)
+        until(lambda: gateway.log.read_text().count("agents.lost: unknown key") == WORKERS)
+        until(lambda: 0 == value(gateway.metrics(), "zero_config_last_reload_successful"))
+        assert {"zero zero:main zero:zeta"} == {gateway.agents() for _ in range(20)}
+        assert before == gateway.workers()
+
+
+def revisions(gateway: Gateway) -> list[Sample]:
+    """Return the samples of the configurations that are in force."""
+    return [one for one in samples(gateway.metrics()) if one.name == "zero_config_info"]
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

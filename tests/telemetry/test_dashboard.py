@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
+from app.config import Standing
 from app.telemetry.metrics import Level, Metrics
 
 DASHBOARD = Path(__file__).parents[2] / "examples" / "grafana-dashboard.json"
@@ -21,7 +22,7 @@ SUFFIXES = {"histogram": ("_bucket", "_count", "_sum"), "counter": ("_total",), 
 @pytest.fixture(scope="module")
 def made() -> Metrics:
     """The metrics of a gateway where nothing has happened."""
-    return Metrics(lambda: Level(0, 0, 0, 0, 0, 0))
+    return Metrics(lambda: Level(0, 0, 0, 0, 0, 0), lambda: Standing(revision="r", read_at=0.0))
 
 
 def series(metrics: Metrics) -> dict[str, set[str]]:

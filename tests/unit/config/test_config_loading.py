@@ -167,8 +167,16 @@ def test_the_revision_follows_the_meaning(tmp_path: Path) -> None:
     assert one.revision == same.revision
     assert one.revision != other.revision
     assert len(one.revision) == 12
-    file = written(tmp_path, "{gateway: {auth: {token: '${T}'}}}")
+    file = written(tmp_path, "{agents: {defaults: {systemPrompt: '${T}'}}}")
     assert load(file, {"T": "a"}).revision != load(file, {"T": "b"}).revision
+
+
+def test_the_revision_tells_nothing_of_secrets(tmp_path: Path) -> None:
+    """Clients see it, who could otherwise try out by it what a short secret is."""
+    provider = "{baseUrl: 'http://x/v1', apiKey: '${T}', headers: {a: '${T}'}}"
+    text = "{gateway: {auth: {token: '${T}', password: '${T}'}}, models: {providers: {p: PROVIDER}}}"
+    file = written(tmp_path, text.replace("PROVIDER", provider))
+    assert load(file, {"T": "a"}).revision == load(file, {"T": "b"}).revision
 
 
 def test_registered_engines_are_providers(tmp_path: Path) -> None:

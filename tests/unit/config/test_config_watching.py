@@ -14,8 +14,8 @@ import pytest
 import watchfiles
 from msgspec.structs import replace
 
-from app.config import LoadedConfig, load, watch
-from app.config.watching import _directories, _Follower
+from app.config import Follower, LoadedConfig, load
+from app.config.watching import _directories
 
 DEADLINE = 20.0
 """Seconds after which a test fails; events normally take a fraction of one."""
@@ -76,7 +76,7 @@ async def watching(
     if meanwhile is not None:
         meanwhile()
     async with asyncio.timeout(DEADLINE):
-        task = asyncio.create_task(watch(loaded, {}, apply or journal.apply, log))
+        task = asyncio.create_task(Follower(loaded, {}, apply or journal.apply, log).watch())
         try:
             yield journal
             assert not task.done()
@@ -165,7 +165,7 @@ async def test_the_gateway_section_waits_for_a_restart(tmp_path: Path) -> None:
     async with watching(file) as journal:
         saved(file, "{gateway: {port: 2000}, agents: {list: [{id: 'x'}]}}")
         warning = await journal.message("WARNING ")
-        assert f"WARNING gateway.* in {file} was changed: restart the gateway to apply it." == warning
+        assert f"WARNING gateway.port in {file}: changed, restart the gateway to apply it." == warning
         loaded = await journal.applied()
         assert (loaded.config.gateway.port, loaded.default_agent) == (1000, "x")
         saved(file, "{gateway: {port: 3000}, agents: {list: [{id: 'x'}]}}")
@@ -276,7 +276,7 @@ async def test_looking_again_repeats_nothing(tmp_path: Path) -> None:
     log.setLevel(logging.INFO)
     log.propagate = False
     log.addHandler(journal)
-    follower = _Follower(load(file, {}), {}, journal.apply, log)
+    follower = Follower(load(file, {}), {}, journal.apply, log)
     for content, told in (("{a: }", "ERROR "), ("{gateway: {port: 2000}}", "WARNING "), ("{a: }", "ERROR ")):
         saved(file, content)
         for _ in range(3):
@@ -359,6 +359,6 @@ async def test_another_store_waits_for_the_restart(tmp_path: Path) -> None:
     async with watching(file) as journal:
         saved(file, "{session: {store: 'postgresql://u:s3cret@db/zero'}, agents: {list: [{id: 'x'}]}}")
         warning = await journal.message("WARNING ")
-        assert f"WARNING session.store in {file} was changed: restart the gateway to apply it." == warning
+        assert f"WARNING session.store in {file}: changed, restart the gateway to apply it." == warning
         loaded = await journal.applied()
         assert ("sqlite", "x") == (loaded.config.session.store, loaded.default_agent)

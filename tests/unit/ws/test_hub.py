@@ -15,6 +15,7 @@ class Ear:
     def __init__(self, *, reads: bool = True, subscribed: bool = False, scope: str = "") -> None:
         self.heard: list[tuple[str, msgspec.Struct | msgspec.Raw]] = []
         self.subscribed = subscribed
+        self.rechecked = 0
         self._reads = reads
         self._scope = scope
 
@@ -25,6 +26,10 @@ class Ear:
     def may(self, scope: str) -> bool:
         """Tell whether it may."""
         return self._reads and scope == "operator.read"
+
+    def recheck(self) -> None:
+        """Be asked whether its key is still one."""
+        self.rechecked += 1
 
     def event(self, name: str, payload: msgspec.Struct | msgspec.Raw) -> None:
         """Be sent an event."""
