@@ -17,18 +17,24 @@ LOOK_SECONDS: Final = 1.0
 _log = logger("zero")
 
 
-def raise_limit() -> None:
-    """Allow this process as many descriptors as it may have: the usual 1,024 are for programs that use select."""
+def raise_limit() -> int | None:
+    """Allow this process as many descriptors as it may have: the usual 1,024 are for programs that use select.
+
+    Returns:
+        How many those are; ``None`` if there is no limit.
+    """
     try:
         import resource
     except ImportError:  # not on Windows, which has no such limit
-        return
+        return None
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
         except (ValueError, OSError) as error:  # macOS says that there is no limit, and has one
             _log.debug("the limit of file descriptors stays at %d: %s", soft, error)
+    return None if soft == resource.RLIM_INFINITY else soft
 
 
 async def watch_descriptors() -> None:

@@ -80,7 +80,7 @@ def command(
 ) -> None:
     """Serve HTTP and WebSocket on one port, as the configuration says."""
     _log_to_stderr(log_level)
-    raise_limit()
+    descriptors = raise_limit()
     environ = dict(os.environ)
     try:
         loaded = load(config_file or config_path(environ), environ, registered_engines())
@@ -105,6 +105,7 @@ def command(
         if workers > 1 and loaded.config.gateway.metrics.enabled:
             share_counts()
         gateway = Gateway(loaded, environ)
+        gateway.admission.fit(descriptors)
         host, listen_port = bind_host(loaded.config), port(loaded.config, environ, port_flag)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None

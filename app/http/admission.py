@@ -8,11 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Protocol
 
+import msgspec
+
 from app.config import Limits
 from app.log import logger
 
 RESERVED: Final = 64
 """Connections beyond the limit, on which only probes are answered."""
+OWN_DESCRIPTORS: Final = 64
+"""What a process has open besides connections, with room to spare: its store, its log, its event loop."""
+FEWEST: Final = 16
+"""Connections that there may be however few descriptors there are."""
 
 _log = logger("zero.http")
 
@@ -42,6 +48,25 @@ class Admission:
         self._waiting: dict[Client, None] = {}
         self._told = False
         self.draining = False
+
+    def fit(self, descriptors: int | None) -> None:
+        """Lower ``maxConnections`` to what so many file descriptors allow: each client's run may take a second one.
+
+        Beyond that a client would be closed without a word by who accepts connections, instead of hearing 503, and
+        probes with it. ``None`` of them is no limit.
+        """
+        if descriptors is None:
+            return
+        room = max(FEWEST, (descriptors - OWN_DESCRIPTORS - RESERVED) // 2)
+        if room < self.limits.max_connections:
+            _log.warning(
+                "gateway.limits.maxConnections is %d, but %d file descriptors (ulimit -n) are enough for %d: that is "
+                "the limit now",
+                self.limits.max_connections,
+                descriptors,
+                room,
+            )
+            self.limits = msgspec.structs.replace(self.limits, max_connections=room)
 
     def admit(self, others: int) -> bool | None:
         """Decide about a new connection: whether it is served, or ``None`` if there is no room for it at all.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 from litestar.types import Receive, Scope, Send
@@ -12,6 +14,9 @@ from app.errors import GatewayError, StoreUnavailable
 from app.http.response import send_response
 from app.log import logger
 from app.sessions.store import SessionStore, StoreError
+
+READY_SECONDS: Final = 5.0
+"""How long the store has to answer. Who probes waits no longer, and a store may take far longer to give up."""
 
 _log = logger("zero.http")
 _HEALTHY = msgspec.json.encode(HealthStatus())
@@ -39,6 +44,7 @@ class Health:
     def __init__(self, store: SessionStore, draining: Callable[[], bool]) -> None:
         self._store = store
         self._draining = draining
+        self._asking: asyncio.Task[str | None] | None = None
 
     async def health(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer that the process lives."""
@@ -53,9 +59,20 @@ class Health:
         """
         if self._draining():
             raise Stopping
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._fault(), name="readiness")
+        # Not a timeout around it: a question to a database that is silent isn't cancelled in no time either. Whoever
+        # asks meanwhile waits for the same answer, so that probes don't take all the connections to the store.
+        done, _ = await asyncio.wait({self._asking}, timeout=READY_SECONDS)
+        fault = self._asking.result() if done else f"The session store didn't answer within {READY_SECONDS:g} s."
+        if fault is not None:
+            _log.error("not ready: %s", fault)
+            raise StoreUnavailable
+        await send_response(send, 200, _READY)
+
+    async def _fault(self) -> str | None:
         try:
             await self._store.ping()
         except StoreError as error:
-            _log.error("not ready: %s", error)
-            raise StoreUnavailable from error
-        await send_response(send, 200, _READY)
+            return str(error)
+        return None

@@ -47,7 +47,7 @@ if TYPE_CHECKING:  # one of them is of another database than this process's
 
 FAILURE_SECONDS: Final = 30.0
 """How long a failure is there for those who wait for it. The key is free at once."""
-PRUNE_RECORDS: Final = 64
+PRUNE_RECORDS: Final = 512
 PRUNE_BYTES: Final = 8 * 1024 * 1024
 PRUNE_SECONDS: Final = 60.0
 """The bounds are seen to whenever a process has kept so many answers, or bytes, since it last did, or so long ago."""

@@ -25,6 +25,11 @@ PHASES: dict[str, Script] = {
     "flowing": stream(Repeat(HELLO)),
 }
 
+LANES: dict[str, tuple[str, list[str]]] = {
+    "the agent's": ("narrow", []),
+    "the session's": ("main", ["x-zero-session-key: queue"]),
+}
+
 
 def told(what: str, took: list[float]) -> float:
     """Show what was measured; return its median."""
@@ -55,17 +60,20 @@ def test_the_upstream_is_let_go(
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-def test_a_run_in_a_lane_is_over(limited: Start, upstream: FakeUpstream, streamed: bool) -> None:
+@pytest.mark.parametrize(("agent", "lines"), LANES.values(), ids=LANES)
+def test_a_run_in_a_lane_is_over(
+    limited: Start, upstream: FakeUpstream, agent: str, lines: list[str], streamed: bool
+) -> None:
     """It gives its place back, and never reaches the upstream."""
     upstream.play(stream(Pause(), *words("late")))
     live = limited(maxRuns=2)
     took: list[float] = []
     with Wire(live) as first:
-        first.send(asking("narrow", stream=True))
+        first.send(asking(agent, *lines, stream=True))
         exchange = upstream.wait()
         for _ in range(TIMES):
             with Wire(live) as wire:
-                wire.send(asking("narrow", stream=streamed))
+                wire.send(asking(agent, *lines, stream=streamed))
                 soon(lambda: 503 == post(live, BODY).status)
             took.append(soon(lambda: 200 == post(live, BODY).status))
         exchange.release()

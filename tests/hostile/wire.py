@@ -7,10 +7,10 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from tests.doors.client import CHAT, Reply
-from tests.live_gateway import TOKEN, LiveGateway
+from tests.live_gateway import TOKEN
 
 SECONDS: Final = 20.0
 PROBE: Final = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -24,11 +24,16 @@ def request(body: bytes = BODY, *lines: str, length: bool = True) -> bytes:
     return "\r\n".join([*fixed, *counted, *lines, "", ""]).encode() + body
 
 
-def asking(agent: str, **fields: object) -> bytes:
-    """Return a request to one of the agents of ``upstream_configuration``."""
-    return request(
-        json.dumps({"model": f"zero:{agent}", "messages": [{"role": "user", "content": "x"}], **fields}).encode()
-    )
+def asking(agent: str, *lines: str, **fields: object) -> bytes:
+    """Return a request to one of the agents of ``upstream_configuration``, with further header lines and fields."""
+    body = {"model": f"zero:{agent}", "messages": [{"role": "user", "content": "x"}], **fields}
+    return request(json.dumps(body).encode(), *lines)
+
+
+class Listening(Protocol):
+    """A gateway, of which only the port counts."""
+
+    port: int
 
 
 class Wire:
@@ -39,7 +44,7 @@ class Wire:
         room: The most bytes that may wait to be read, or 0 for as many as usual.
     """
 
-    def __init__(self, gateway: LiveGateway, *, room: int = 0) -> None:
+    def __init__(self, gateway: Listening, *, room: int = 0) -> None:
         self.socket = socket.socket()
         if room:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
@@ -124,7 +129,7 @@ def replies(received: bytes) -> list[Reply]:
     return found
 
 
-def sent_and_read(gateway: LiveGateway, *pieces: bytes) -> list[Reply]:
+def sent_and_read(gateway: Listening, *pieces: bytes) -> list[Reply]:
     """Send on a connection of its own and return the answers until the gateway closes it."""
     with Wire(gateway) as wire:
         return replies(wire.send(*pieces).rest())

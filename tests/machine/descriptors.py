@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,8 @@ from tests.machine.told import Told
 from tests.machine.zero import Zero
 
 FILES: Final = 64
+FEW: Final = 256
+CLIENTS: Final = 400
 IDLE_SECONDS: Final = 1.0
 _BODY: Final = json.dumps({"model": "zero", "stream": True, "messages": [{"role": "user", "content": "x"}]}).encode()
 _REQUEST: Final = (
@@ -73,6 +76,38 @@ def no_descriptors_for_the_upstream(folder: Path) -> Row:
         lost = told.lost(zero)
         assert "Traceback" not in zero.log, zero.log
     return Row(f"no descriptors left ({FILES}) for the upstream", ", ".join(seen), lost, "as soon as connections close")
+
+
+def few_descriptors_at_the_start(folder: Path) -> Row:
+    """Start a gateway under ``ulimit -n 256`` and ask it on 400 connections at once, with an upstream that halts."""
+    told = Told()
+    with FakeUpstream() as upstream, Zero(folder, upstream_configuration(upstream), files_at_start=FEW) as zero:
+        assert f"maxConnections is 16384, but {FEW} file descriptors" in zero.log, zero.log
+        assert told.turn(zero, "k").complete
+        upstream.play(halting("a"))
+        seen: Counter[str] = Counter()
+        with ExitStack() as connections:
+            for _ in range(CLIENTS):
+                one = connections.enter_context(socket.create_connection(("127.0.0.1", zero.port), timeout=SECONDS))
+                one.sendall(_REQUEST)
+                head = _beginning(one)
+                served = b" 200 " in head.partition(b"\r\n")[0]
+                seen["200" if served else _in_words(head)] += 1
+                if not served:
+                    one.close()
+            assert {"200", "503 connections_full"} == set(seen), seen
+            assert 200 == get(zero, "/healthz")[0]
+            assert 200 == get(zero, "/readyz")[0]
+            assert "no file descriptors are left" not in zero.log, zero.log
+        upstream.reset()
+        _until_healthy(zero)
+        deadline = time.monotonic() + 5
+        while not told.turn(zero, "k").complete:
+            assert time.monotonic() < deadline, zero.log
+        lost = told.lost(zero)
+        assert "Traceback" not in zero.log, zero.log
+    many = ", ".join(f"{what} ({times} times)" for what, times in sorted(seen.items()))
+    return Row(f"{CLIENTS} clients under ulimit -n {FEW}", many, lost, "as soon as connections close")
 
 
 def _beginning(one: socket.socket) -> bytes:

@@ -1,6 +1,7 @@
 """A disk that can be full or read-only: a small file system in a mount namespace that nobody else sees.
 
-Where the machine allows no mounting, a process's limit on the size of its files stands in for the full disk.
+Where the machine allows no mounting, or ZERO_TEST_NO_MOUNT is set, a process's limit on the size of its files stands in
+for the full disk.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Disk:
         self.before: tuple[str, ...] = ()
         # Who isn't root gets the right to mount with a namespace of users, where the machine lets them have one.
         unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
+        if os.environ.get("ZERO_TEST_NO_MOUNT"):
+            unshare = ["sh", "-c", "echo ZERO_TEST_NO_MOUNT is set >&2"]
         script = f'mount -t tmpfs -o size={_SIZE},mode=700 tmpfs "$0" && echo mounted && exec sleep infinity'
         self._holder = subprocess.Popen(
             [*unshare, "sh", "-c", script, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

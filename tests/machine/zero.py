@@ -29,7 +29,8 @@ class Zero:
         config: Its configuration.
         state: Its state directory, as the process sees it; one in ``folder`` if nothing is said.
         before: A command that starts it, such as ``nsenter``.
-        files: How many descriptors it may have.
+        files: How many descriptors it may have once it serves, when it has made up its mind about connections.
+        files_at_start: How many it may have from the start, as ``ulimit -n`` says it.
         environ: Further environment variables.
         port: Its port; a free one if nothing is said.
 
@@ -45,6 +46,7 @@ class Zero:
         state: Path | None = None,
         before: Sequence[str] = (),
         files: int = 0,
+        files_at_start: int = 0,
         environ: Mapping[str, str] | None = None,
         port: int = 0,
     ) -> None:
@@ -63,6 +65,7 @@ class Zero:
         }
         self._before = before
         self._files = files
+        self._files_at_start = files_at_start
         self.started_in = 0.0
         self.process = self._start()
 
@@ -73,21 +76,25 @@ class Zero:
             process = subprocess.Popen(
                 [*self._before, *command], env=self.environ, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
             )
-        if self._files:
-            # The hard limit, too: a gateway allows itself what it may.
-            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (self._files, self._files))
+        self._allow(process, self._files_at_start)
         while time.monotonic() < began + START_SECONDS:
             if process.poll() is not None:
                 raise AssertionError(f"the gateway ended with {process.returncode}:\n{self.log}")
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5):
                     self.started_in = time.monotonic() - began
+                    self._allow(process, self._files)
                     return process
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(0.02)
         process.kill()
         process.wait()
         raise AssertionError(f"the gateway was not ready in {START_SECONDS} s:\n{self.log}")
+
+    @staticmethod
+    def _allow(process: subprocess.Popen[bytes], files: int) -> None:
+        if files:  # the hard limit, too: a gateway allows itself what it may
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (files, files))
 
     @property
     def log(self) -> str:

@@ -20,6 +20,7 @@ def with_secrets(upstream: FakeUpstream) -> tuple[dict[str, Any], dict[str, str]
     """Return a configuration whose agents ask ``upstream``, and its environment."""
     config = upstream_configuration(upstream)
     del config["gateway"]["auth"]["token"]
+    config["gateway"]["metrics"] = {"enabled": True}
     config["gateway"]["remote"] = {"url": "ws://127.0.0.1:9", "token": REMOTE_TOKEN}
     config["models"]["providers"]["fake"] |= {
         "apiKey": "${FAKE_API_KEY}",

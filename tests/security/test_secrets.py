@@ -103,6 +103,8 @@ def test_clients_with_and_without_it(secretive: LiveGateway, upstream: FakeUpstr
         ask(secretive, "PUT", CHAT, token=GATEWAY_TOKEN),
         ask(secretive, "GET", "/v1/sessions", token=GATEWAY_TOKEN),
         ask(secretive, "GET", "/v1/models", token=GATEWAY_TOKEN),
+        ask(secretive, "GET", "/metrics", token=GATEWAY_TOKEN),
+        ask(secretive, "GET", "/metrics", token=wrong),
         *(ask(secretive, "GET", path, token=None) for path in ("/healthz", "/readyz", "/openapi.json", "/x")),
     ]
     with Client(secretive).admitted(auth={"token": GATEWAY_TOKEN}) as client:
@@ -113,6 +115,7 @@ def test_clients_with_and_without_it(secretive: LiveGateway, upstream: FakeUpstr
         frames += client.unread
 
     assert {200, 400, 401, 404, 405} == {reply.status for reply in replies}
+    assert b"zero_" in next(reply.body for reply in replies if b"# HELP" in reply.body), "the metrics are among them"
     for reply in replies:
         assert MARK not in shown(reply)
     assert MARK not in json.dumps(frames)

@@ -11,6 +11,8 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Self
@@ -60,6 +62,21 @@ class PostgresqlServer:
             # What a test asks for is its own text.
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Halt every process of it: connections stand, new ones are taken in by the system, and nothing is answered."""
+        assert self._process is not None
+        first = self._process.pid
+        os.kill(first, signal.SIGSTOP)  # from here on there come no more of them
+        others = [int(one) for one in Path(f"/proc/{first}/task/{first}/children").read_text().split()]
+        try:
+            for one in others:
+                os.kill(one, signal.SIGSTOP)
+            yield
+        finally:
+            for one in (*others, first):
+                os.kill(one, signal.SIGCONT)
 
     def stop(self) -> None:
         """End the server and remove its files."""

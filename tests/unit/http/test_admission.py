@@ -40,6 +40,17 @@ def test_beyond_it_there_are_places_for_probes_and_then_none() -> None:
     assert [False, False, None] == [admission.admit(others) for others in (3, 3 + RESERVED - 1, 3 + RESERVED)]
 
 
+def test_there_are_no_more_than_descriptors_allow() -> None:
+    """Two for each client, and some for the probes and the process; what is configured is never raised."""
+    limits = []
+    for descriptors in (0, 256, 1024, 1_000_000):
+        admission = Admission(Limits(max_connections=5_000))
+        admission.fit(descriptors)
+        limits.append(admission.limits.max_connections)
+
+    assert [16, 64, 448, 5_000] == limits
+
+
 def test_it_is_found_within_what_a_server_wraps() -> None:
     """uvicorn's wrappers call what is in them ``app``; an application without any gets the defaults."""
 
