@@ -14,7 +14,7 @@ class SessionMovedOn(GatewayError):
     def __init__(self) -> None:
         super().__init__(
             "Another gateway process continued this session during the run, so its turn could not be added. "
-            "Send the request again.",
+            "What the run has done, by tools say, is done. Send the request again if that may be done twice.",
             should_retry=False,
         )
 

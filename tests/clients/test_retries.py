@@ -42,6 +42,7 @@ ONCE: Final[dict[str, GatewayError]] = {
     "PermissionDenied": errors.PermissionDenied("no"),
     "UnknownURL": errors.UnknownURL("POST", "/v1/x"),
     "EndpointDisabled": errors.EndpointDisabled(),
+    "MetricsDisabled": errors.MetricsDisabled(),
     "ModelNotFound": errors.ModelNotFound("no"),
     "MethodNotAllowed": errors.MethodNotAllowed("PUT", "/v1/x", "POST"),
     "BodyTooLarge": errors.BodyTooLarge(1),
