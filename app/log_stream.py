@@ -59,11 +59,9 @@ class LogStream(logging.StreamHandler[TextIO]):
             loop = get_running_loop()
             now = loop.time()
             if self._next > now:
-                loop.call_at(self._next, self._write)
+                loop.call_at(self._next, self._tick)
             else:
-                loop.call_soon(self._write)
-                self._next = now
-            self._next += APART_SECONDS
+                loop.call_soon(self._tick)
 
     def flush(self) -> None:
         """Write what is still to be written."""
@@ -73,7 +71,6 @@ class LogStream(logging.StreamHandler[TextIO]):
             lines = self._lines[:]
             del self._lines[: len(lines)]
             self._size = 0
-            self._due = False
             if lines:
                 self.stream.write("\n".join((*lines, "")))
             super().flush()
@@ -85,6 +82,12 @@ class LogStream(logging.StreamHandler[TextIO]):
         if self._lines:
             self._write()
         super().emit(record)
+
+    def _tick(self) -> None:
+        # Whoever else wrote meanwhile has left this to come: there is never more than one of it.
+        self._due = False
+        self._next = get_running_loop().time() + APART_SECONDS
+        self._write()
 
     def _write(self) -> None:
         try:

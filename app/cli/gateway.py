@@ -105,7 +105,6 @@ def command(
         if workers > 1 and loaded.config.gateway.metrics.enabled:
             share_counts()
         gateway = Gateway(loaded, environ)
-        gateway.admission.fit(descriptors)
         host, listen_port = bind_host(loaded.config), port(loaded.config, environ, port_flag)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
@@ -126,6 +125,7 @@ def command(
     )
     banner = _banner(loaded, environ, listen_port, dev=dev)
     with bound(host, listen_port) as listener:
+        gateway.admission.fit(descriptors)
         code = _served(config, gateway, banner, listener, workers)
     raise SystemExit(code)
 

@@ -5,6 +5,7 @@ Knows no protocol and no socket. Shared by all connections of a process.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Final, Protocol
 
@@ -19,6 +20,8 @@ OWN_DESCRIPTORS: Final = 64
 """What a process has open besides connections, with room to spare: its store, its log, its event loop."""
 FEWEST: Final = 16
 """Connections that there may be however few descriptors there are."""
+MANY: Final = 1_024
+"""Connections of which nobody needs to be told that there could be more."""
 
 _log = logger("zero.http")
 
@@ -59,7 +62,10 @@ class Admission:
             return
         room = max(FEWEST, (descriptors - OWN_DESCRIPTORS - RESERVED) // 2)
         if room < self.limits.max_connections:
-            _log.warning(
+            # Thousands are many, and who has said nothing of it needn't hear at every start that there aren't more.
+            wanted = self.limits.max_connections != Limits().max_connections
+            _log.log(
+                logging.WARNING if wanted or room < MANY else logging.DEBUG,
                 "gateway.limits.maxConnections is %d, but %d file descriptors (ulimit -n) are enough for %d: that is "
                 "the limit now",
                 self.limits.max_connections,

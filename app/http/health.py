@@ -59,12 +59,13 @@ class Health:
         """
         if self._draining():
             raise Stopping
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._fault(), name="readiness")
+        asking = self._asking
+        if asking is None or asking.done():
+            asking = self._asking = asyncio.create_task(self._fault(), name="readiness")
         # Not a timeout around it: a question to a database that is silent isn't cancelled in no time either. Whoever
         # asks meanwhile waits for the same answer, so that probes don't take all the connections to the store.
-        done, _ = await asyncio.wait({self._asking}, timeout=READY_SECONDS)
-        fault = self._asking.result() if done else f"The session store didn't answer within {READY_SECONDS:g} s."
+        done, _ = await asyncio.wait({asking}, timeout=READY_SECONDS)
+        fault = asking.result() if done else f"The session store didn't answer within {READY_SECONDS:g} s."
         if fault is not None:
             _log.error("not ready: %s", fault)
             raise StoreUnavailable

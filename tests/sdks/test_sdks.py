@@ -29,6 +29,7 @@ OPERATIONS: Final = {
     "getContractJson",
     "getContractYaml",
     "getHealth",
+    "getMetrics",
     "getReadiness",
     "getReference",
     "importSessions",

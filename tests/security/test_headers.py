@@ -22,7 +22,7 @@ BREAKS = [
 OWN = {
     "content-type", "content-length", "transfer-encoding", "date", "server", "cache-control", "x-accel-buffering",
     "x-request-id", "openai-processing-ms", "x-should-retry", "retry-after", "x-zero-usage",
-    "x-zero-agent-id", "x-zero-session-key", "x-zero-run-id",
+    "x-zero-agent-id", "x-zero-session-key", "x-zero-run-id", "x-zero-config-revision",
 }  # fmt: skip
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
+from app import log_stream
 from app.log import OneLine
 from app.log_stream import TOGETHER, LineFormatter, LogStream, sole_stream
 
@@ -173,3 +174,28 @@ def test_somebody_else_listens(log: logging.Logger, stream: LogStream) -> None:
     log.removeHandler(other)
     log.addHandler(stream)
     assert sole_stream(log, logging.INFO) is not None
+
+
+def test_there_is_never_more_than_one_timer(
+    stream: LogStream, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often records come between lines, and write those: what is due then is due soon, and only once."""
+    asked: list[float] = []
+
+    class Clock:
+        """A loop at whose clock it is always the same time."""
+
+        def time(self) -> float:
+            return 100.0
+
+        def call_soon(self, tick: Callable[[], None]) -> None:
+            tick()
+
+        def call_at(self, when: float, _tick: Callable[[], None]) -> None:
+            asked.append(when)
+
+    monkeypatch.setattr(log_stream, "get_running_loop", Clock)
+    for number in range(50):
+        stream.add(f"line {number}")
+        log.info("record %d", number)
+    assert [100.0 + log_stream.APART_SECONDS] == asked
