@@ -160,14 +160,14 @@ def test_a_key_works_at_once(gateway: LiveGateway, tmp_path: Path) -> None:
     secret = zero(tmp_path, "keys", "add", "shop", "--agents", "support", **place).stdout.strip()
 
     def status() -> str:
-        client = OpenAI(base_url=f"{gateway.url}/v1", api_key=secret, max_retries=0)
-        try:
-            client.models.retrieve("zero:main")
-        except NotFoundError:
-            return "let in"
-        except Exception as error:
-            return type(error).__name__
-        return "sees too much"
+        with OpenAI(base_url=f"{gateway.url}/v1", api_key=secret, max_retries=0) as client:
+            try:
+                client.models.retrieve("zero:main")
+            except NotFoundError:
+                return "let in"
+            except Exception as error:
+                return type(error).__name__
+            return "sees too much"
 
     eventually(lambda: "let in" == status())
     said = zero(tmp_path, "agent", "--url", f"ws://127.0.0.1:{gateway.port}", "--token", secret, "--message", "oi")

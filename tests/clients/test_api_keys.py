@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
@@ -56,14 +57,15 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Ite
 
 
 @pytest.fixture
-def client(gateway: LiveGateway) -> Made:
+def client(gateway: LiveGateway) -> Iterator[Made]:
     """Make the SDK's client with a key's secret; without a name, with the operator's."""
+    with ExitStack() as clients:
 
-    def make(name: str | None = None, retries: int = 0) -> OpenAI:
-        key = gateway.token if name is None else secret(name)
-        return OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=retries)
+        def make(name: str | None = None, retries: int = 0) -> OpenAI:
+            key = gateway.token if name is None else secret(name)
+            return clients.enter_context(OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=retries))
 
-    return make
+        yield make
 
 
 def say(
@@ -143,8 +145,11 @@ class TestSecrets:
     def test_the_hash_is_no_secret(self, gateway: LiveGateway) -> None:
         """Who reads the configuration can't use what is there."""
         for shown in (entry("plain")["hash"], entry("plain")["hash"].removeprefix("sha256:")):
-            with pytest.raises(openai.AuthenticationError):
-                models(OpenAI(base_url=f"{gateway.url}/v1", api_key=shown, max_retries=0))
+            with (
+                OpenAI(base_url=f"{gateway.url}/v1", api_key=shown, max_retries=0) as client,
+                pytest.raises(openai.AuthenticationError),
+            ):
+                models(client)
 
 
 class TestSessions:

@@ -70,19 +70,23 @@ def test_one_limit_for_both(pair: list[LiveGateway], upstream: Upstream) -> None
         answers = list(pool.map(lambda n: status(pair[n % 2], "ten"), range(40)))
     assert (10, 30) == (answers.count(200), answers.count(429))
 
-    clients = [OpenAI(base_url=f"{live.url}/v1", api_key=secret("tokens"), max_retries=0) for live in pair]
-    for client in clients:
-        raw = client.chat.completions.with_raw_response.create(
-            model="zero", messages=[{"role": "user", "content": "hi"}], max_completion_tokens=300
-        )
-        usage = raw.parse().usage
-        used = usage.total_tokens if usage is not None else 0
-        assert used > 0
-    assert 1000 - 300 - 2 * used <= int(raw.headers["x-ratelimit-remaining-tokens"]) < 700
-    assert 200 == status(pair[0], "tokens", "word " * 700)
-    with pytest.raises(openai.RateLimitError) as failure:
-        clients[1].chat.completions.create(model="zero", messages=[{"role": "user", "content": "word " * 700}])
-    assert "tokens" == failure.value.type
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(OpenAI(base_url=f"{live.url}/v1", api_key=secret("tokens"), max_retries=0))
+            for live in pair
+        ]
+        for client in clients:
+            raw = client.chat.completions.with_raw_response.create(
+                model="zero", messages=[{"role": "user", "content": "hi"}], max_completion_tokens=300
+            )
+            usage = raw.parse().usage
+            used = usage.total_tokens if usage is not None else 0
+            assert used > 0
+        assert 1000 - 300 - 2 * used <= int(raw.headers["x-ratelimit-remaining-tokens"]) < 700
+        assert 200 == status(pair[0], "tokens", "word " * 700)
+        with pytest.raises(openai.RateLimitError) as failure:
+            clients[1].chat.completions.create(model="zero", messages=[{"role": "user", "content": "word " * 700}])
+        assert "tokens" == failure.value.type
 
     with upstream.held() as calls, ThreadPoolExecutor(1) as pool:
         first = pool.submit(status, pair[0], "one")
