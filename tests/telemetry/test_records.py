@@ -13,7 +13,9 @@ import httpx
 import pytest
 
 from app.cli.log_lines import ConsoleLines, JsonLines, formatter
+from app.config import ConfigError
 from app.log import About, about
+from tests.api_keys import entry, secret
 from tests.doors.client import chat
 from tests.fakes.configuration import upstream_configuration
 from tests.fakes.script import error
@@ -71,6 +73,44 @@ def test_an_access_line(tmp_path: Path, upstream: FakeUpstream, access: tuple[Li
     (shown,) = access[1].written
     assert f"run_id={line['run_id']}" in shown
     assert SECRET_WORDS not in shown + access[0].written[0]
+
+
+def test_whose_key_it_was(tmp_path: Path, upstream: FakeUpstream, access: tuple[Lines, Lines]) -> None:
+    """Who isn't the operator has the name of the key that was shown, in the access line and in the audit log."""
+    file = tmp_path / "audit.jsonl"
+
+    async def work(client: httpx.AsyncClient) -> int:
+        shown = {"authorization": f"Bearer {secret('shop')}"}
+        return (await client.post(CHAT, json=spoken(), headers=shown)).status_code
+
+    settings = {"logs": {"audit": str(file)}, "auth": {"keys": [entry("shop")]}}
+    assert 200 == watched(tmp_path, upstream, settings, work)
+    (line,) = (json.loads(one) for one in access[0].written)
+    assert ["key:shop"] * 2 == [line["who"], json.loads(file.read_text())["who"]]
+
+
+def test_an_audit_log_that_was_moved_away_is_made_anew(tmp_path: Path, upstream: FakeUpstream) -> None:
+    """As logrotate does it, without a signal: what came before stays where it was moved to."""
+    file, moved = tmp_path / "audit.jsonl", tmp_path / "audit.jsonl.1"
+
+    async def work(client: httpx.AsyncClient) -> None:
+        await client.post(CHAT, json=spoken())
+        file.rename(moved)
+        await client.post(CHAT, json=spoken())
+
+    watched(tmp_path, upstream, {"logs": {"audit": str(file)}}, work)
+    assert (1, 1) == (len(moved.read_text().splitlines()), len(file.read_text().splitlines()))
+
+
+def test_an_audit_log_that_can_not_be_written(tmp_path: Path, upstream: FakeUpstream) -> None:
+    """The gateway doesn't start, and says which key of the configuration it is about."""
+
+    async def work(client: httpx.AsyncClient) -> None:
+        raise AssertionError("there is no gateway")
+
+    with pytest.raises(ConfigError, match="audit log can't be written") as refused:
+        watched(tmp_path, upstream, {"logs": {"audit": str(tmp_path / "nowhere" / "audit")}}, work)
+    assert "gateway.logs.audit" in str(refused.value)
 
 
 def test_a_request_that_comes_to_nothing(tmp_path: Path, upstream: FakeUpstream, access: tuple[Lines, Lines]) -> None:

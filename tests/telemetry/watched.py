@@ -76,5 +76,7 @@ def samples(text: str) -> list[Sample]:
 
 
 def value(text: str, name: str, **labels: str) -> float:
-    """Return the sum of the samples of a name that have the labels."""
-    return sum(one.value for one in samples(text) if one.name == name and labels.items() <= one.labels.items())
+    """Return the sum of the samples of a name that have the labels. There has to be one of that name."""
+    named = [one for one in samples(text) if one.name == name]
+    assert named, f"there is no {name}"
+    return sum(one.value for one in named if labels.items() <= one.labels.items())
