@@ -23,29 +23,22 @@ _LINK = (
 
 def _beyond() -> Select[Any]:
     unknown = (messages.c.session_key == bindparam("session_key")) & (messages.c.id != bindparam("known"))
+    # Everything is taken along: where PostgreSQL knows little of a table yet, it would look for the messages of the
+    # branch among all of the session's.
+    said = (messages.c.id, messages.c.parent, messages.c.digest, messages.c.role, messages.c.body)
     branch = (
-        select(messages.c.id, messages.c.parent, literal(0).label("age"))
+        select(*said, literal(0).label("age"))
         .join(sessions, (sessions.c.key == messages.c.session_key) & (sessions.c.head == messages.c.id))
         .where(unknown)
         .cte("branch", recursive=True)
     )
     branch = branch.union_all(
-        select(messages.c.id, messages.c.parent, (branch.c.age + 1).label("age"))
-        .join(branch, messages.c.id == branch.c.parent)
-        .where(unknown)
+        select(*said, (branch.c.age + 1).label("age")).join(branch, messages.c.id == branch.c.parent).where(unknown)
     )
-    own = (messages.c.session_key == sessions.c.key) & (messages.c.id == branch.c.id)
+    found = (branch.c.id, branch.c.parent, branch.c.digest, branch.c.role, branch.c.body)
     return (
-        select(
-            sessions.c.created_at,
-            sessions.c.head,
-            messages.c.id,
-            messages.c.parent,
-            messages.c.digest,
-            messages.c.role,
-            messages.c.body,
-        )
-        .select_from(sessions.outerjoin(branch, true()).outerjoin(messages, own))
+        select(sessions.c.created_at, sessions.c.head, *found)
+        .select_from(sessions.outerjoin(branch, true()))
         .where(sessions.c.key == bindparam("session_key"))
         .order_by(branch.c.age.desc())
     )
